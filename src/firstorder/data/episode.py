@@ -1,0 +1,36 @@
+"""The one record that carries a few-shot task from the data to the mathematics."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Episode(NamedTuple):
+    """Hold one task, or a batch of tasks where every field has a leading axis of tasks.
+
+    Attributes:
+        support_x: inputs to learn from, (n, C, H, W) uint8 images or (n, 1) float32, n = ways x shots.
+        support_y: (n,) int64 labels 0..ways-1 in the order of draw, or (n, 1) float32 targets.
+        query_x: held-out inputs, (m, ...) of the same kind; m is 0 where none are asked for.
+        query_y: their labels or targets.
+        order: (steps, batch) int64, the mini-batches as rows of indices into the support set.
+    """
+
+    support_x: Tensor
+    support_y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+    order: Tensor
+
+    def to_float(self) -> "Episode":
+        """Return the episode with uint8 images scaled to float32 in [0, 1]."""
+
+        def scale(x: Tensor) -> Tensor:
+            return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+        return self._replace(support_x=scale(self.support_x), query_x=scale(self.query_x))
+
+    def task(self, index: int) -> "Episode":
+        """Take one task out of a batch of them."""
+        return Episode(*(field[index] for field in self))
