@@ -1,0 +1,53 @@
+# One command from a fresh machine: `make train`. Needs Python 3.11 and make, nothing else.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ARGS ?=
+DATA ?= omniglot
+
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --disable-pip-version-check
+RUN_STAMP := .venv/.installed
+DEV_STAMP := .venv/.installed-dev
+L2L_STAMP := .venv/.installed-learn2learn
+
+.PHONY: help train test lint bench data learn2learn clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+train: $(RUN_STAMP) ## set up and run the main job; make train ARGS="algo=reptile data=omniglot"
+	$(BIN)/python src/train.py $(ARGS)
+
+test: lint $(L2L_STAMP) ## set up, then check style, types and tests; ARGS go to pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
+
+lint: $(DEV_STAMP) ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(DEV_STAMP) ## measure speed and memory
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+data: $(RUN_STAMP) ## fetch and prepare a data set; make data DATA=omniglot
+	$(BIN)/python src/prepare.py data=$(DATA) $(ARGS)
+
+learn2learn: $(L2L_STAMP) ## build and install learn2learn (needs a C compiler)
+
+clean: ## remove the environment and the tools' caches; outputs/ stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build src/firstorder.egg-info
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(RUN_STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(INSTALL) --constraint constraints.txt --editable .
+	touch $@
+
+$(DEV_STAMP): $(RUN_STAMP)
+	$(INSTALL) --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(L2L_STAMP): requirements/learn2learn.txt $(RUN_STAMP)
+	$(INSTALL) --quiet --no-deps --use-pep517 --requirement requirements/learn2learn.txt
+	touch $@
