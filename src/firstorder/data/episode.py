@@ -31,6 +31,10 @@ class Episode(NamedTuple):
 
         return self._replace(support_x=scale(self.support_x), query_x=scale(self.query_x))
 
+    def support_batches(self) -> list[tuple[Tensor, Tensor]]:
+        """Cut the support set of one task into its mini-batches, each (inputs, labels)."""
+        return [(self.support_x[rows], self.support_y[rows]) for rows in self.order]
+
     def task(self, index: int) -> "Episode":
         """Take one task out of a batch of them."""
         return Episode(*(field[index] for field in self))

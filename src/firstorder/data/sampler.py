@@ -1,0 +1,105 @@
+"""Episodes as a pure function of (seed, stream, index)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from firstorder.data.episode import Episode
+from firstorder.data.source import TaskSource
+from firstorder.inner_loop import cycle_minibatches, replacement_minibatches
+
+# Streams of episodes that never share randomness: how often one looks does not change training.
+TRAIN, MONITOR, TEST = range(3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeSampler:
+    """Draw episode i of a stream, whatever was drawn before, by whichever process.
+
+    Attributes:
+        source: where tasks come from.
+        split: "train", "val" or "test".
+        stream: TRAIN, MONITOR or TEST.
+        seed: the run's seed, below 2**60.
+        ways, shots, query_shots: the task's size; shots and query_shots are counts a class.
+        steps, batch_size, replacement: its mini-batches.
+    """
+
+    source: TaskSource
+    split: str
+    stream: int
+    seed: int
+    ways: int
+    shots: int
+    query_shots: int
+    steps: int
+    batch_size: int
+    replacement: bool = False
+
+    def __getitem__(self, index: int) -> Episode:
+        key = np.array([self.seed * 4 + self.stream, index], dtype=np.uint64)
+        rng = np.random.Generator(np.random.Philox(key=key))
+        task = self.source.draw(self.split, rng, self.ways, self.shots, self.query_shots)
+        draw_order = replacement_minibatches if self.replacement else cycle_minibatches
+        order = draw_order(len(task.support_x), self.batch_size, self.steps, rng)
+        return Episode(*(torch.from_numpy(field) for field in (*task, order)))
+
+
+@dataclass(frozen=True)
+class MetaBatches(Dataset[Episode]):
+    """Stack consecutive episodes: batch j holds episodes j n .. j n + n - 1, a rank its share of them."""
+
+    sampler: EpisodeSampler
+    episodes: int
+    size: int
+    rank: int = 0
+    ranks: int = 1
+
+    def __len__(self) -> int:
+        return -(-self.episodes // self.size)
+
+    def __getitem__(self, index: int) -> Episode:
+        end = min((index + 1) * self.size, self.episodes)
+        mine = range(index * self.size + self.rank, end, self.ranks)
+        drawn = [self.sampler[i] for i in mine]
+        return Episode(*(torch.stack(field) for field in zip(*drawn, strict=True)))
+
+
+class EpisodeLoader:
+    """Iterate over meta-batches, and go on from the next one after a resume.
+
+    Lightning saves and restores `state_dict` with the run, so that a resumed run sees the batches
+    that the stopped one would have seen.
+    """
+
+    def __init__(self, batches: MetaBatches, workers: int = 0, pin_memory: bool = False) -> None:
+        self.batches = batches
+        self.workers = workers
+        self.pin_memory = pin_memory
+        self.next = 0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Episode]:
+        loader: DataLoader[Episode] = DataLoader(
+            self.batches,
+            batch_size=None,
+            sampler=range(self.next, len(self)),
+            num_workers=self.workers,
+            pin_memory=self.pin_memory,
+        )
+        for batch in loader:
+            self.next += 1
+            yield batch
+        self.next = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"next": self.next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.next = state["next"]

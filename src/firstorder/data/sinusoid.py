@@ -1,0 +1,46 @@
+"""One-dimensional sine waves (Section 4)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from firstorder.data.source import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sinusoid:
+    """Draw regression tasks f(x) = a sin(x + b), a ~ U[0.1, 5], b ~ U[0, 2 pi], x ~ U[-5, 5].
+
+    Shots are points of the wave, and there is one way. The query points are random in training; in
+    evaluation they are equally spaced over the interval, the paper's 50 points for the integral of
+    Eq. 8.
+    """
+
+    name: ClassVar[str] = "sinusoid"
+    kind: ClassVar[str] = "regression"
+    classes: ClassVar[dict[str, int]] = {}
+    fingerprint: ClassVar[str] = "a~U[0.1,5] b~U[0,2pi] x~U[-5,5]"
+
+    def prepare(self) -> None:
+        """Do nothing: a wave needs no preparation."""
+
+    def setup(self) -> None:
+        """Do nothing: there is nothing to open."""
+
+    def draw(
+        self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
+    ) -> Task:
+        if ways != 1:
+            raise ValueError(f"data.ways={ways}: a sine wave is one function, set data.ways=1")
+        amplitude, phase = rng.uniform(0.1, 5.0), rng.uniform(0.0, 2 * np.pi)
+        support_x = rng.uniform(-5.0, 5.0, (shots, 1)).astype(np.float32)
+        if split == "train":
+            query_x = rng.uniform(-5.0, 5.0, (query_shots, 1)).astype(np.float32)
+        else:
+            query_x = np.linspace(-5.0, 5.0, query_shots, dtype=np.float32)[:, None]
+
+        def wave(x: np.ndarray) -> np.ndarray:
+            return (amplitude * np.sin(x + phase)).astype(np.float32)
+
+        return Task(support_x, wave(support_x), query_x, wave(query_x))

@@ -1,0 +1,38 @@
+"""What a task asks for: the loss that its learner descends."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from firstorder.inner_loop import Loss
+from firstorder.network import Network
+
+Criterion = Callable[[Tensor, Tensor], Tensor]  # (prediction, target) -> (n,) losses
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross entropy of each example, (n,), from logits, (n, ways), in nats."""
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the squared error of each example, (n,), summed over the outputs (Eq. 8)."""
+    return (prediction - target).square().flatten(1).sum(1)
+
+
+CRITERIA: dict[str, Criterion] = {"classification": cross_entropy, "regression": squared_error}
+
+
+def task_loss(network: Network, criterion: Criterion, reduction: str) -> Loss:
+    """Build L(phi, x, y), the sum or the mean over a mini-batch.
+
+    The authors' code differentiates the *sum*, so that under SGD the published inner learning rates
+    stand for steps that grow with the batch; under Adam it hardly matters.
+    """
+
+    def loss(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        losses = criterion(network(phi, x), y)
+        return losses.sum() if reduction == "sum" else losses.mean()
+
+    return loss

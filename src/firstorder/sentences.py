@@ -1,0 +1,21 @@
+"""The words in which a mistake is answered: what is wrong, and the nearest thing that is right."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ", did you mean ...?" for the nearest known name, or a list of them all."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f", did you mean {close[0]!r}?" if close else f"; there are: {', '.join(names)}"
+
+
+def one_of(key: str, value: str, known: Iterable[str]) -> None:
+    """Check that the setting `key` is one of the known values.
+
+    Raises:
+        ValueError: it is not; the sentence names the nearest.
+    """
+    if value not in (names := list(known)):
+        raise ValueError(f"{key}={value} is not known{nearest(value, names)}")
