@@ -1,0 +1,197 @@
+"""Tasks from learn2learn are tasks like any other."""
+
+import importlib.util
+import random
+import sys
+from collections import namedtuple
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, TensorDataset
+
+from firstorder.data.learn2learn import Learn2Learn
+from firstorder.interop import INSTALL, import_learn2learn
+
+CLASSES, IMAGES = 6, 4
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("learn2learn") is None,
+    reason=f"learn2learn is not installed: {INSTALL}",
+)
+
+
+def images(first_label=0):
+    """Give every image its label and its number within the class as pixels."""
+    labels = torch.arange(first_label, first_label + CLASSES).repeat(IMAGES)
+    numbers = torch.arange(IMAGES).repeat_interleave(CLASSES)
+    pixels = torch.stack([labels, numbers], dim=1).to(torch.uint8)
+    return TensorDataset(pixels.reshape(-1, 2, 1, 1), labels)
+
+
+def meta_dataset(first_label=0):
+    return import_learn2learn("data").MetaDataset(images(first_label))
+
+
+def taskset(ways=3, shots=2, num_tasks=-1, load=True):
+    data = import_learn2learn("data")
+    dataset = data.MetaDataset(images())
+    transforms = [data.transforms.FusedNWaysKShots(dataset, n=ways, k=shots)]
+    if load:
+        transforms += [data.transforms.LoadData(dataset), data.transforms.RemapLabels(dataset)]
+    return data.Taskset(dataset, transforms, num_tasks=num_tasks)
+
+
+@pytest.fixture
+def source(monkeypatch):
+    """Return a function that makes a source of what a user's function returns."""
+
+    def make(splits):
+        module = ModuleType("my_tasks")
+        monkeypatch.setattr(module, "make", lambda: splits, raising=False)
+        monkeypatch.setitem(sys.modules, "my_tasks", module)
+        return Learn2Learn("my_tasks:make")
+
+    return make
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("make", [meta_dataset, images, taskset])
+def test_a_task_has_distinct_classes_in_order_of_draw_and_distinct_images(source, make):
+    made = source({"train": make(), "test": make()})
+    for seed in range(20):
+        task = made.draw("train", rng(seed), 3, 1, 1)
+        assert task.support_x.shape == task.query_x.shape == (3, 2, 1, 1)
+        assert task.support_x.dtype == np.uint8
+        assert task.support_y.tolist() == task.query_y.tolist() == [0, 1, 2]
+        support, query = task.support_x.reshape(3, 2), task.query_x.reshape(3, 2)
+        assert len(set(support[:, 0])) == 3
+        assert (support[:, 0] == query[:, 0]).all()  # the same class
+        assert (support[:, 1] != query[:, 1]).all()  # another image of it
+
+
+@pytest.mark.parametrize("make", [meta_dataset, taskset, lambda: taskset(num_tasks=5)])
+def test_a_task_depends_on_its_generator_alone(source, make):
+    made, again = source({"train": make()}), source({"train": make()})
+    tasks = [made.draw("train", rng(seed), 3, 1, 1) for seed in (0, 1, 0)]
+    random.random()  # whatever else draws
+    alone = again.draw("train", rng(0), 3, 1, 1)
+    for field, expected, repeated in zip(alone, tasks[0], tasks[2], strict=True):
+        np.testing.assert_array_equal(field, expected)
+        np.testing.assert_array_equal(field, repeated)
+
+
+def test_drawing_leaves_the_global_generators_as_they_were(source):
+    made = source({"train": taskset()})
+    made.setup()
+    random.seed(0), np.random.seed(0), torch.manual_seed(0)
+    expected = random.random(), np.random.rand(), torch.rand(()).item()
+    random.seed(0), np.random.seed(0), torch.manual_seed(0)
+    made.draw("train", rng(), 3, 1, 1)
+    assert (random.random(), np.random.rand(), torch.rand(()).item()) == expected
+
+
+def test_a_taskset_with_num_tasks_has_only_so_many_tasks(source):
+    made = source({"train": taskset(num_tasks=2)})
+    tasks = {made.draw("train", rng(seed), 3, 1, 1).support_x.tobytes() for seed in range(30)}
+    assert len(tasks) == 2
+
+
+def test_the_named_tuple_of_the_benchmarks_is_understood(source):
+    tasksets = namedtuple("tasksets", ("train", "validation", "test"))
+    made = source(tasksets(taskset(), taskset(), taskset()))
+    assert made.classes == {"train": CLASSES, "val": CLASSES, "test": CLASSES}
+
+
+def test_a_validation_split_may_be_left_out(source):
+    made = source({"train": meta_dataset(), "test": meta_dataset(10)})
+    assert made.classes == {"train": CLASSES, "val": 0, "test": CLASSES}
+
+
+def test_the_fingerprint_tells_data_apart(source):
+    prints = [source({"train": meta_dataset(label)}).fingerprint for label in (0, 0, 1)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+class Pictures(Dataset):
+    """Pillow images, two of each of three classes named by strings."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        return Image.new("RGB", (5, 4), (i, 0, 255)), "abc"[i // 2]
+
+
+def test_pillow_images_come_channels_first(source):
+    task = source({"train": Pictures()}).draw("train", rng(), 2, 2, 0)
+    assert task.support_x.shape == (4, 3, 4, 5)
+    assert task.support_x.dtype == np.uint8
+    assert (task.support_x[:, 2] == 255).all()
+
+
+def test_float_images_stay_what_they_are(source):
+    dataset = TensorDataset(torch.full((4, 1, 2, 2), -0.5), torch.tensor([0, 0, 1, 1]))
+    task = source({"train": dataset}).draw("train", rng(), 2, 1, 1)
+    assert task.support_x.dtype == np.float32
+    assert (task.support_x == -0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "sentence"),
+    [
+        (meta_dataset, (7, 1, 1), "train split .* has 6 classes; .* data.ways=7"),
+        (meta_dataset, (2, 3, 2), "has a class of 4 images; .* 5 images"),
+        (taskset, (2, 1, 1), r"gives tasks of 3 classes of \[2, 2, 2\] images; .*data.ways=2"),
+        (lambda: taskset(load=False), (3, 1, 1), "not .images, labels.: is LoadData among"),
+    ],
+)
+def test_a_task_that_a_split_cannot_give_is_refused(source, make, size, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        source({"train": make()}).draw("train", rng(), *size)
+
+
+def test_a_missing_split_is_named(source):
+    with pytest.raises(ValueError, match="my_tasks:make returns no 'test' split"):
+        source({"train": meta_dataset()}).draw("test", rng(), 2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("splits", "sentence"),
+    [
+        ([1, 2, 3], "returns a list: let it return a dictionary"),
+        ({"train": 1}, "train split of my_tasks:make is a int: return a learn2learn"),
+    ],
+)
+def test_what_is_no_task_set_is_refused(source, splits, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        source(splits).setup()
+
+
+@pytest.mark.parametrize(
+    ("factory", "sentence"),
+    [
+        ("my_tasks", "must be of the form package.module:function"),
+        ("no_such_module:make", "no module no_such_module; set PYTHONPATH"),
+        ("firstorder.data:no_such", "firstorder.data has no no_such"),
+    ],
+)
+def test_a_function_that_is_not_found_is_named(factory, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Learn2Learn(factory).setup()
+
+
+def test_preparing_calls_the_function_once(source, monkeypatch, tmp_path):
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    made, calls = source(None), []
+    monkeypatch.setattr(
+        sys.modules["my_tasks"], "make", lambda: calls.append(1) or {"train": meta_dataset()}
+    )
+    made.prepare()
+    made.setup()
+    assert len(calls) == 1
