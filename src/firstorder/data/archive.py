@@ -1,6 +1,7 @@
 """Archives from the net, opened with care: what is wrong with one is said in a sentence."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 ADVICE = "delete it and fetch it again"
@@ -26,9 +27,9 @@ def refuse_web_page(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(1024)
     if not head:
-        raise ValueError(f"{path} is empty: {ADVICE}.")
+        raise ValueError(f"{path} is empty: {ADVICE}")
     if is_html(head):
-        raise ValueError(f"{path} is a web page saved under an archive's name: {ADVICE}.")
+        raise ValueError(f"{path} is a web page saved under an archive's name: {ADVICE}")
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
@@ -44,7 +45,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         with path.open("rb") as file:
             begins_well = file.read(4) == b"PK\x03\x04"
         reason = "a truncated zip archive" if begins_well else "not a zip archive"
-        raise ValueError(f"{path} is {reason}: {ADVICE}.") from error
+        raise ValueError(f"{path} is {reason}: {ADVICE}") from error
     for name in archive.namelist():
         refuse_outside(name, path)
     return archive
@@ -58,8 +59,8 @@ def read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
     """
     try:
         return archive.read(name)
-    except (zipfile.BadZipFile, EOFError, OSError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-        raise ValueError(f"{name} in {archive.filename} is damaged ({error}): {ADVICE}.") from error
+    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{name} in {archive.filename} is damaged ({error}): {ADVICE}") from error
 
 
 def refuse_outside(name: str, archive: Path) -> None:
@@ -70,4 +71,6 @@ def refuse_outside(name: str, archive: Path) -> None:
     """
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or parts[0].endswith(":"):
-        raise ValueError(f"{archive} holds the unsafe entry {name!r}, outside its own folder.")
+        raise ValueError(
+            f"{archive} holds the unsafe entry {name!r}, which lies outside its own folder"
+        )

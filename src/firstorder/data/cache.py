@@ -1,8 +1,8 @@
 """The cache of a data set: all its images in one memory-mapped file of bytes.
 
-A cache is a folder `<name>-<identity>` with two files: `pixels.bin`, the images of class after class
-as (C, H, W) bytes, and `index.json`, which says whose they are. It is written beside its final place
-and renamed once it is whole, so that a folder of that name is always sound.
+A cache is a folder `<name>-<identity>` with two files: `pixels.bin`, the images of class after
+class as (C, H, W) bytes, and `index.json`, which says whose they are. It is written beside its
+final place and renamed once it is whole, so that a folder of that name is always sound.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise ValueError(
             f"The cache folder {folder} cannot be written ({error.strerror}): "
-            "set FIRSTORDER_CACHE to a folder that can."
+            "set FIRSTORDER_CACHE to a folder that can be"
         ) from error
 
 
@@ -107,7 +107,7 @@ def open_cache(folder: Path) -> Cache:
         if pixels.size != (folder / "pixels.bin").stat().st_size:
             raise ValueError("more pixels than the index says")
     except (OSError, ValueError, KeyError, IndexError) as error:
-        raise ValueError(f"The cache {folder} is damaged ({error}): delete that folder.") from error
+        raise ValueError(f"The cache {folder} is damaged ({error}): delete that folder") from error
     return Cache(
         pixels=np.asarray(pixels),  # a plain array on the same memory: its indexing is faster
         names=[entry["name"] for entry in entries],
@@ -120,15 +120,19 @@ def _write(partial: Path, classes: Iterable[tuple[str, ReadClass]]) -> list[dict
     """Append the classes to the pixels, each followed by its line in the journal."""
     done = _resume(partial)
     entries = list(done)
-    with (partial / "pixels.bin").open("ab") as pixels, (partial / "journal.jsonl").open("a") as log:
+    with (
+        (partial / "pixels.bin").open("ab") as pixels,
+        (partial / "journal.jsonl").open("a") as log,
+    ):
         for name, images in _decode(classes, skip=[entry["name"] for entry in done]):
-            assert images.dtype == np.uint8 and images.ndim == 4 and len(images), name
+            assert images.dtype == np.uint8, name
+            assert images.ndim == 4, name
             block = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
             entry = {
                 "name": name,
                 "images": len(block),
                 "shape": block.shape[1:],
-                "sha256": hashlib.sha256(block).hexdigest(),
+                "sha256": hashlib.sha256(block.data).hexdigest(),
             }
             assert not entries or tuple(entries[0]["shape"]) == entry["shape"], name
             pixels.write(block.data)

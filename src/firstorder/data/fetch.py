@@ -69,7 +69,7 @@ def fetch(remote: Remote, folder: Path, mirror: str | None = None) -> Path:
             except (Unavailable, requests.RequestException, OSError) as error:
                 reasons.append(f"{place} {_reason(error)}")
     if not target.exists():
-        raise ValueError(f"{remote.file} could not be downloaded: {'; '.join(reasons)}.")
+        raise ValueError(f"{remote.file} could not be downloaded: {'; '.join(reasons)}")
     return target
 
 

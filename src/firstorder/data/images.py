@@ -62,7 +62,7 @@ class ImageSource(ABC):
         starts, counts = cache.offsets[:-1], np.diff(cache.offsets)
         for split, names in self.split(cache.names).items():
             rows = np.array([number[name] for name in names], dtype=np.int64)
-            turns = 4 if self.rotations and split == "train" else 1
+            turns = len(TURNS) if self.rotations and split == "train" else 1
             self._rows[split] = (
                 np.tile(starts[rows], turns),
                 np.tile(counts[rows], turns),
@@ -91,13 +91,13 @@ class ImageSource(ABC):
         if ways > len(counts):
             raise ValueError(
                 f"data.ways={ways} asks for more classes than the {len(counts)} in the {split} "
-                f"split of {self.name}: lower data.ways."
+                f"split of {self.name}: lower data.ways"
             )
         if shots + query_shots > counts.min():
             key = "data.train_shots" if split == "train" else "data.shots"
             raise ValueError(
                 f"A {split} task of {shots} support and {query_shots} query images a class needs "
-                f"{shots + query_shots}, and a class of {self.name} has {counts.min()}: lower {key}."
+                f"{shots + query_shots}, and a class of {self.name} has {counts.min()}: lower {key}"
             )
 
     def draw(
@@ -129,6 +129,16 @@ class ImageSource(ABC):
             take(images[:, shots:]),
             labels.repeat(query_shots),
         )
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the pixels behind when pickled for another process, which maps them itself."""
+        return {**self.__dict__, "_cache": None, "_open": self._cache is not None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        reopen = state.pop("_open")
+        self.__dict__.update(state)
+        if reopen:
+            self.setup()
 
     def _opened(self) -> Cache:
         assert self._cache is not None, "call prepare() and setup() first"

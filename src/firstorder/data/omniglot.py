@@ -63,7 +63,7 @@ class Omniglot(ImageSource):
         if not 0 <= validation_classes < TRAIN:
             raise ValueError(
                 f"data.source.validation_classes={validation_classes} must be between 0 and "
-                f"{TRAIN - 1}: it is taken from the {TRAIN} training characters."
+                f"{TRAIN - 1}: it is taken from the {TRAIN} training characters"
             )
         self.root, self.download, self.mirror = root, download, mirror
         self.filter = named(resize_filter)
@@ -82,7 +82,7 @@ class Omniglot(ImageSource):
                     fetch.fetch(remote, fetch.downloads(self.name), self.mirror)
                 except ValueError as error:
                     how = fetch.how_to_get("Omniglot", list(CHARACTERS), self.root, self.name)
-                    raise ValueError(f"{how} ({str(error).rstrip('.')}).") from error
+                    raise ValueError(f"{how} ({error})") from error
 
     def read(self) -> Iterator[tuple[str, ReadClass]]:
         """Yield the characters of both archives, sorted by alphabet, then character."""
@@ -106,7 +106,7 @@ class Omniglot(ImageSource):
         paths = [path for path in found if path is not None]
         if len(paths) < len(found):
             how = fetch.how_to_get("Omniglot", list(CHARACTERS), self.root, self.name)
-            raise ValueError(f"{how}, or let them be fetched with data.source.download=true.")
+            raise ValueError(f"{how}, or let them be fetched with data.source.download=true")
         return paths
 
 
@@ -121,7 +121,7 @@ def _characters(archive: ZipFile, path: Path) -> dict[str, list[str]]:
     if len(files) != CHARACTERS[path.name] or complete != len(files):
         raise ValueError(
             f"{path} is not the official one: it holds {complete} characters of {DRAWINGS} "
-            f"drawings in place of {CHARACTERS[path.name]}; {ADVICE}."
+            f"drawings in place of {CHARACTERS[path.name]}; {ADVICE}"
         )
     return files
 
@@ -129,7 +129,9 @@ def _characters(archive: ZipFile, path: Path) -> dict[str, list[str]]:
 def _drawings(archive: ZipFile, files: list[str], resize_filter: Resampling) -> np.ndarray:
     return np.stack(
         [
-            decode(read_entry(archive, file), f"{archive.filename}/{file}", SIZE, "L", resize_filter)
+            decode(
+                read_entry(archive, file), f"{archive.filename}/{file}", SIZE, "L", resize_filter
+            )
             for file in files
         ]
     )

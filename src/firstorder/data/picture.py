@@ -19,7 +19,7 @@ def named(resize_filter: str) -> Resampling:
     names = [member.name.lower() for member in Resampling]
     if resize_filter not in names:
         raise ValueError(
-            f"data.source.resize_filter={resize_filter} is unknown: use one of {', '.join(names)}."
+            f"data.source.resize_filter={resize_filter} is unknown: use one of {', '.join(names)}"
         )
     return Resampling[resize_filter.upper()]
 
@@ -45,7 +45,7 @@ def decode(data: bytes, path: str, size: int, mode: str, resize_filter: Resampli
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data)).convert(mode)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a readable image ({error}).") from error
+        raise ValueError(f"{path} is not a readable image ({error})") from error
     if picture.size != (size, size):
         picture = picture.resize((size, size), resize_filter)
     return np.asarray(picture).reshape(size, size, len(mode))
