@@ -2,8 +2,10 @@
 
 import importlib.util
 import random
+import re
 import sys
 from collections import namedtuple
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -195,3 +197,35 @@ def test_preparing_calls_the_function_once(source, monkeypatch, tmp_path):
     made.prepare()
     made.setup()
     assert len(calls) == 1
+
+
+class ClassDataset:
+    """Stand in for torchmeta's: a data set of the images of one class at each index."""
+
+    def __init__(self, meta_split):
+        self.split = ("train", "val", "test").index(meta_split)
+
+    def __len__(self):
+        return CLASSES
+
+    def __getitem__(self, label):
+        pixels = [label, self.split]
+        return [(torch.tensor(pixels, dtype=torch.uint8).reshape(2, 1, 1), "name")] * IMAGES
+
+
+def test_the_guide_moves_images_from_torchmeta_into_a_run(monkeypatch, tmp_path):
+    guide = Path(__file__).parents[2] / "docs/learn2learn.md"
+    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
+    (my_tasks,) = (block for block in blocks if "def splits" in block)
+    (export,) = (block for block in blocks if "MyClassDataset" in block)
+    monkeypatch.chdir(tmp_path)
+    exec(export, {"np": np, "MyClassDataset": ClassDataset})
+    Path("my_tasks.py").write_text(my_tasks)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_tasks", raising=False)
+
+    made = Learn2Learn("my_tasks:splits")
+    assert made.classes == {"train": CLASSES, "val": CLASSES, "test": CLASSES}
+    task = made.draw("test", rng(), 5, 2, 1)
+    assert (task.support_x[:, 1] == 2).all()
+    assert len(set(task.query_x[:, 0].flat)) == 5
