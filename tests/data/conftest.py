@@ -11,6 +11,7 @@ from PIL import Image
 
 from firstorder.data.cache import ReadClass
 from firstorder.data.images import ImageSource
+from firstorder.data.picture import Pictures
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +48,11 @@ class Patches(ImageSource):
         for i in range(self.number):
             yield f"class{i}", partial(self.decode, i)
 
-    def decode(self, i: int) -> np.ndarray:
+    def decode(self, i: int) -> Pictures:
         self.decoded.append(f"class{i}")
         images = np.arange(self.images + i % 3, dtype=np.uint8) + 16 * i
         ramp = np.arange(4, dtype=np.uint8)[:, None]
-        return np.tile(images[:, None, None, None], (1, 4, 4, 1)) + ramp
+        return Pictures(np.tile(images[:, None, None, None], (1, 4, 4, 1)) + ramp, [])
 
     def split(self, names: Sequence[str]) -> dict[str, list[str]]:
         return {"train": list(names[:6]), "val": list(names[6:8]), "test": list(names[8:])}

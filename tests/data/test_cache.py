@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firstorder.data.cache import build, cache_folder, open_cache
+from firstorder.data.cache import build, open_cache
+from firstorder.data.picture import Pictures
 from tests.data.conftest import Patches
 
 
 def test_a_cache_gives_back_what_was_read(cache: Path) -> None:
     source = Patches()
     source.prepare()
-    opened = open_cache(cache_folder("patches", source.key()))
+    opened = open_cache(source.folder())
     assert opened.names == [f"class{i}" for i in range(10)]
     for i, (name, read) in enumerate(source.read()):
         images = opened.pixels[opened.offsets[i] : opened.offsets[i + 1]]
-        np.testing.assert_array_equal(images.transpose(0, 2, 3, 1), read(), err_msg=name)
+        np.testing.assert_array_equal(images.transpose(0, 2, 3, 1), read().pixels, err_msg=name)
 
 
 def test_a_second_preparation_reads_nothing() -> None:
@@ -60,7 +61,7 @@ def test_an_interrupted_preparation_is_resumed_and_leaves_nothing_half_written(c
                 raise KeyboardInterrupt
             yield name, read
 
-    folder = cache_folder("patches", source.key())
+    folder = source.folder()
     with pytest.raises(KeyboardInterrupt):
         build(folder, stop_at_seven)  # type: ignore[arg-type]
     assert not folder.exists()
@@ -75,7 +76,7 @@ def test_an_interrupted_preparation_is_resumed_and_leaves_nothing_half_written(c
 def test_a_resumed_preparation_does_not_trust_damaged_leftovers(cache: Path, damage: str) -> None:
     source = Patches()
     source.prepare()
-    folder = cache_folder("patches", source.key())
+    folder = source.folder()
     entries = json.loads((folder / "index.json").read_text())["classes"]
     partial = folder.with_name(folder.name + ".partial")
     folder.rename(partial)
@@ -91,7 +92,7 @@ def test_a_resumed_preparation_does_not_trust_damaged_leftovers(cache: Path, dam
 
 def _prepare(delay: float, log: Path) -> None:
     class Slow(Patches):
-        def decode(self, i: int) -> np.ndarray:
+        def decode(self, i: int) -> Pictures:
             time.sleep(delay)
             with log.open("a") as file:
                 file.write(f"{os.getpid()} {i}\n")
@@ -140,7 +141,7 @@ def test_an_unwritable_cache_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_damaged_cache_is_named() -> None:
     source = Patches()
     source.prepare()
-    folder = cache_folder("patches", source.key())
+    folder = source.folder()
     with (folder / "pixels.bin").open("ab") as pixels:
         pixels.truncate(100)
     with pytest.raises(ValueError, match=r"patches-.* is damaged .*delete that folder"):

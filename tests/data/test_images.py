@@ -88,7 +88,7 @@ def test_too_many_ways_are_refused_with_their_key_and_the_number_of_classes() ->
 def test_too_many_shots_are_refused_with_their_key_and_the_number_of_images(
     split: str, key: str
 ) -> None:
-    with pytest.raises(ValueError, match=rf"a class of patches has [67].*{key}"):
+    with pytest.raises(ValueError, match=rf"of patches has [67].*{key}"):
         opened().draw(split, np.random.default_rng(0), 2, 7, 1)
 
 

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 ADVICE = "delete it and fetch it again"
+MAX_ENTRY = 1 << 28  # bytes
 
 
 def identity(*paths: Path) -> list[tuple[str, int, int]]:
@@ -55,8 +56,10 @@ def read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
     """Read one file of a zip.
 
     Raises:
-        ValueError: where the entry is damaged.
+        ValueError: where the entry is damaged, or far larger than any picture (a zip bomb).
     """
+    if archive.getinfo(name).file_size > MAX_ENTRY:
+        raise ValueError(f"{name} in {archive.filename} unpacks to more than {MAX_ENTRY} bytes")
     try:
         return archive.read(name)
     except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:

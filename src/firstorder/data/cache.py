@@ -7,7 +7,9 @@ final place and renamed once it is whole, so that a folder of that name is alway
 
 import hashlib
 import json
+import logging
 import os
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,9 +21,13 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 from tqdm import tqdm
 
+from firstorder.data.picture import Pictures
+
+logger = logging.getLogger(__name__)
+
 VERSION = 1  # of the layout above; a new number leaves older caches unread
 
-ReadClass = Callable[[], np.ndarray]  # decodes the images of one class: (n, H, W, C) uint8
+ReadClass = Callable[[], Pictures]  # decodes the images of one class
 
 
 class Cache(NamedTuple):
@@ -32,12 +38,14 @@ class Cache(NamedTuple):
         names: the classes in their order.
         offsets: (classes + 1,) int64; class i is `pixels[offsets[i]:offsets[i + 1]]`.
         fingerprint: hex digest of the classes' names and pixels.
+        bad: the images that were left out, "path reason" each.
     """
 
     pixels: np.ndarray
     names: list[str]
     offsets: np.ndarray
     fingerprint: str
+    bad: list[str]
 
 
 def cache_root() -> Path:
@@ -69,7 +77,12 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def build(folder: Path, classes: Callable[[], Iterable[tuple[str, ReadClass]]]) -> None:
+def build(
+    folder: Path,
+    classes: Callable[[], Iterable[tuple[str, ReadClass]]],
+    *,
+    skip_bad: bool | None = None,
+) -> None:
     """Write the cache unless it is there; of several processes one writes and the others wait.
 
     Classes are decoded by several threads and written in the order given. What an interrupted call
@@ -78,6 +91,10 @@ def build(folder: Path, classes: Callable[[], Iterable[tuple[str, ReadClass]]]) 
     Args:
         folder: where the cache belongs, see `cache_folder`.
         classes: gives (name, function that decodes its images) in a fixed order.
+        skip_bad: leave out images that can't be read; None where the user has no such choice.
+
+    Raises:
+        ValueError: the folder can't be written, or images can't be read.
     """
     if folder.exists():
         return
@@ -87,6 +104,10 @@ def build(folder: Path, classes: Callable[[], Iterable[tuple[str, ReadClass]]]) 
             partial = folder.with_name(folder.name + ".partial")
             make_folder(partial)
             entries = _write(partial, classes())
+            bad = [complaint for entry in entries for complaint in entry["bad"]]
+            if bad and not skip_bad:
+                shutil.rmtree(partial)  # so that the next call reads them again
+                raise ValueError(_complain(bad, may_skip=skip_bad is not None))
             index = {"classes": entries, "fingerprint": _fingerprint(entries)}
             (partial / "index.json").write_text(json.dumps(index))
             (partial / "journal.jsonl").unlink()
@@ -113,6 +134,7 @@ def open_cache(folder: Path) -> Cache:
         names=[entry["name"] for entry in entries],
         offsets=np.cumsum([0, *(entry["images"] for entry in entries)]),
         fingerprint=index["fingerprint"],
+        bad=[complaint for entry in entries for complaint in entry["bad"]],
     )
 
 
@@ -125,14 +147,14 @@ def _write(partial: Path, classes: Iterable[tuple[str, ReadClass]]) -> list[dict
         (partial / "journal.jsonl").open("a") as log,
     ):
         for name, images in _decode(classes, skip=[entry["name"] for entry in done]):
-            assert images.dtype == np.uint8, name
-            assert images.ndim == 4, name
-            block = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+            block = np.ascontiguousarray(images.pixels.transpose(0, 3, 1, 2))
+            assert block.dtype == np.uint8, name
             entry = {
                 "name": name,
                 "images": len(block),
                 "shape": block.shape[1:],
                 "sha256": hashlib.sha256(block.data).hexdigest(),
+                "bad": images.bad,
             }
             assert not entries or tuple(entries[0]["shape"]) == entry["shape"], name
             pixels.write(block.data)
@@ -166,10 +188,10 @@ def _resume(partial: Path) -> list[dict]:
 
 def _decode(
     classes: Iterable[tuple[str, ReadClass]], skip: list[str]
-) -> Iterator[tuple[str, np.ndarray]]:
+) -> Iterator[tuple[str, Pictures]]:
     """Decode the classes that are not to be skipped, a few ahead of the one that is handed out."""
     workers = min(8, os.cpu_count() or 1)
-    waiting: deque[tuple[str, Future[np.ndarray]]] = deque()
+    waiting: deque[tuple[str, Future[Pictures]]] = deque()
     skipped = set(skip)
     bar = tqdm(desc="preparing", unit=" classes", disable=None)
     with bar, ThreadPoolExecutor(workers) as pool:
@@ -188,4 +210,14 @@ def _decode(
 
 def _fingerprint(entries: list[dict]) -> str:
     """Digest names, sizes and pixels of all classes."""
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+    content = [[entry[key] for key in ("name", "images", "shape", "sha256")] for entry in entries]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _complain(bad: list[str], may_skip: bool) -> str:
+    """Log every image that can't be read, and return a sentence on them."""
+    for complaint in bad:
+        logger.error(complaint)
+    some = "; ".join(bad[:5]) + ("; ..." if len(bad) > 5 else "")
+    choice = ", or leave them out with data.source.skip_bad_images=true" if may_skip else ""
+    return f"{len(bad)} of the images cannot be used ({some}): repair or remove them{choice}"

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from firstorder.data.cache import ReadClass
 from firstorder.data.images import ImageSource
+from firstorder.data.picture import Pictures
 
 SIZE = 28  # pixels a side
 VARIANTS = 20  # of each letter
@@ -123,8 +124,8 @@ def _warp(outline: Image.Image, matrix: np.ndarray, shift: np.ndarray) -> np.nda
     return np.asarray(double.reduce(2))
 
 
-def _draw(outlines: list[Image.Image], seed: int) -> np.ndarray:
-    """Draw the variants of a letter: (20, 28, 28, 1) uint8."""
+def _draw(outlines: list[Image.Image], seed: int) -> Pictures:
+    """Draw the variants of a letter: (20, 28, 28, 1)."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(outlines))
     variants = []
@@ -135,4 +136,4 @@ def _draw(outlines: list[Image.Image], seed: int) -> np.ndarray:
         matrix = turn @ np.array([[1, shear], [0, 1]]) @ stretch
         outline = outlines[order[i % len(order)]]
         variants.append(255 - _warp(outline, matrix, rng.uniform(-2, 2, size=2)))
-    return np.stack(variants)[..., None]
+    return Pictures(np.stack(variants)[..., None], [])

@@ -1,12 +1,17 @@
 """Few-shot tasks from classes of images: what all image data sets share."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from firstorder.data.augment import Augmentation, augmentation
 from firstorder.data.cache import Cache, ReadClass, build, cache_folder, open_cache
 from firstorder.data.source import Task
+
+logger = logging.getLogger(__name__)
 
 Turn = Callable[[np.ndarray], np.ndarray]
 TURNS: tuple[Turn, ...] = (  # by 0, 90, 180, 270 degrees, counter-clockwise; cheaper than np.rot90
@@ -25,13 +30,29 @@ class ImageSource(ABC):
 
     Args:
         rotations: add every training class turned by 90, 180 and 270 degrees as further classes.
+        augment: names of random changes to training images, see `firstorder.data.augment`.
+        min_images: leave out classes with fewer images.
+        skip_bad_images: leave out images that can't be read, which else stop the preparation;
+            None where the data set gives no such choice.
+
+    Raises:
+        ValueError: an unknown augmentation.
     """
 
     name: str
     kind = "classification"
 
-    def __init__(self, *, rotations: bool = False) -> None:
-        self.rotations = rotations
+    def __init__(
+        self,
+        *,
+        rotations: bool = False,
+        augment: Sequence[str] = (),
+        min_images: int = 1,
+        skip_bad_images: bool | None = None,
+    ) -> None:
+        self.rotations, self.min_images = rotations, min_images
+        self.skip_bad_images = skip_bad_images
+        self.augmentations: list[Augmentation] = [augmentation(name) for name in augment]
         self._cache: Cache | None = None
         self._rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
@@ -53,15 +74,21 @@ class ImageSource(ABC):
     def prepare(self) -> None:
         """Fetch what is missing and build the cache; safe in several processes at once."""
         self.fetch()
-        build(cache_folder(self.name, self.key()), self.read)
+        build(self.folder(), self.read, skip_bad=self.skip_bad_images)
+        self.setup()
+        for line in self.describe():
+            logger.info(line)
 
     def setup(self) -> None:
         """Open the prepared cache and look up the classes of each split."""
-        cache = open_cache(cache_folder(self.name, self.key()))
+        cache = open_cache(self.folder())
         number = {name: i for i, name in enumerate(cache.names)}
         starts, counts = cache.offsets[:-1], np.diff(cache.offsets)
+        if self.rotations and cache.pixels.shape[-1] != cache.pixels.shape[-2]:
+            raise ValueError(f"data.source.rotations=true needs square images in {self.name}")
         for split, names in self.split(cache.names).items():
             rows = np.array([number[name] for name in names], dtype=np.int64)
+            rows = rows[counts[rows] >= self.min_images]
             turns = len(TURNS) if self.rotations and split == "train" else 1
             self._rows[split] = (
                 np.tile(starts[rows], turns),
@@ -69,6 +96,24 @@ class ImageSource(ABC):
                 np.repeat(np.arange(turns), len(rows)),
             )
         self._cache = cache
+
+    def describe(self) -> list[str]:
+        """Return lines that say what the data are, and what was left out of them."""
+        cache = self._opened()
+        counts = np.diff(cache.offsets)
+        channels, height, width = cache.pixels.shape[1:]
+        classes = ", ".join(f"{number} {split}" for split, number in self.classes.items())
+        images = " to ".join(str(size) for size in sorted({counts.min(), counts.max()}))
+        lines = [
+            f"{self.name}: {classes} classes of {images} images, "
+            f"{width}x{height}x{channels} pixels, fingerprint {cache.fingerprint[:16]}"
+        ]
+        small = [name for name, n in zip(cache.names, counts, strict=True) if n < self.min_images]
+        if small:
+            lines.append(
+                f"left out classes of fewer than {self.min_images} images: {', '.join(small)}"
+            )
+        return lines + [f"left out: {complaint}" for complaint in cache.bad]
 
     @property
     def fingerprint(self) -> str:
@@ -95,9 +140,11 @@ class ImageSource(ABC):
             )
         if shots + query_shots > counts.min():
             key = "data.train_shots" if split == "train" else "data.shots"
+            start = self._rows[split][0][counts.argmin()]
+            name = self._opened().names[np.searchsorted(self._opened().offsets, start, "right") - 1]
             raise ValueError(
-                f"A {split} task of {shots} support and {query_shots} query images a class needs "
-                f"{shots + query_shots}, and a class of {self.name} has {counts.min()}: lower {key}"
+                f"a {split} task takes {shots} support and {query_shots} query images of a class, "
+                f"and {name!r} of {self.name} has {counts.min()}: lower {key}"
             )
 
     def draw(
@@ -121,7 +168,11 @@ class ImageSource(ABC):
             for way, turn in enumerate(turns[chosen].tolist()):
                 if turn:
                     taken[way] = TURNS[turn](taken[way])
-            return taken.reshape(-1, *pixels.shape[1:])
+            taken = taken.reshape(-1, *pixels.shape[1:])
+            if split == "train":
+                for change in self.augmentations:
+                    taken = change(taken, rng)
+            return taken
 
         return Task(
             take(images[:, :shots]),
@@ -139,6 +190,12 @@ class ImageSource(ABC):
         self.__dict__.update(state)
         if reopen:
             self.setup()
+
+    def folder(self) -> Path:
+        """Return where the cache of these data and settings lies."""
+        return cache_folder(
+            self.name, {**self.key(), "skip_bad_images": bool(self.skip_bad_images)}
+        )
 
     def _opened(self) -> Cache:
         assert self._cache is not None, "call prepare() and setup() first"

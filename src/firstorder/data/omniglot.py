@@ -7,14 +7,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
 
-import numpy as np
-from PIL.Image import Resampling
-
 from firstorder.data import fetch
 from firstorder.data.archive import ADVICE, identity, open_zip, read_entry
 from firstorder.data.cache import ReadClass
 from firstorder.data.images import ImageSource
-from firstorder.data.picture import decode, named
+from firstorder.data.picture import Pictures, Target, read_pictures, resampling
 
 SIZE = 28  # pixels a side
 DRAWINGS = 20  # of each character
@@ -66,12 +63,12 @@ class Omniglot(ImageSource):
                 f"{TRAIN - 1}: it is taken from the {TRAIN} training characters"
             )
         self.root, self.download, self.mirror = root, download, mirror
-        self.filter = named(resize_filter)
+        self.target = Target(SIZE, "L", resampling(resize_filter))
         self.validation_classes, self.split_seed = validation_classes, split_seed
 
     def key(self) -> dict[str, object]:
         """Return what decides the pixels."""
-        return {"filter": self.filter.name, "archives": identity(*self._archives())}
+        return {**self.target.key(), "archives": identity(*self._archives())}
 
     def fetch(self) -> None:
         """Download the zips that `root` lacks."""
@@ -92,7 +89,7 @@ class Omniglot(ImageSource):
             for character, files in _characters(archive, path).items():
                 found[character] = archive, files
         for character in sorted(found, key=lambda name: name.split("/")):
-            yield character, partial(_drawings, *found[character], self.filter)
+            yield character, partial(_drawings, *found[character], self.target)
 
     def split(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Shuffle the characters with Python's generator, as the paper's code does."""
@@ -126,12 +123,5 @@ def _characters(archive: ZipFile, path: Path) -> dict[str, list[str]]:
     return files
 
 
-def _drawings(archive: ZipFile, files: list[str], resize_filter: Resampling) -> np.ndarray:
-    return np.stack(
-        [
-            decode(
-                read_entry(archive, file), f"{archive.filename}/{file}", SIZE, "L", resize_filter
-            )
-            for file in files
-        ]
-    )
+def _drawings(archive: ZipFile, files: list[str], target: Target) -> Pictures:
+    return read_pictures(((file, partial(read_entry, archive, file)) for file in files), target)
