@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ", did you mean ...?" for the nearest known name, or a list of them all."""
-    names = sorted(known)
+    names = sorted(str(other) for other in known)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
-    return f", did you mean {close[0]!r}?" if close else f"; there are: {', '.join(names)}"
+    dot = f"{prefix}." if prefix else ""
+    return f", did you mean {dot}{close[0]}?" if close else f"; there are: {', '.join(names)}"
 
 
 def one_of(key: str, value: str, known: Iterable[str]) -> None:

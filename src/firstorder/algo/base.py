@@ -1,5 +1,6 @@
 """What every meta-algorithm shares: the paper's hyper-parameters, and the mean over a meta-batch."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class MetaAlgorithm(ABC):
         for name in ("inner_steps", "inner_batch_size", "meta_batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"algo.{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 < self.inner_lr:
+        if not self.inner_lr > 0:
             raise ValueError(f"algo.inner_lr must be above 0, not {self.inner_lr}")
         if self.tail_shots < 0:
             raise ValueError(f"algo.tail_shots must be 0 or more, not {self.tail_shots}")
@@ -81,6 +82,11 @@ class MetaAlgorithm(ABC):
         self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
     ) -> MetaGradient:
         """Return the direction that the outer optimiser descends for the task L_1, ..., L_k."""
+
+    @property
+    def name(self) -> str:
+        """The class's name as configs write it: GradientCombination is gradient_combination."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
     @property
     def optimizer(self) -> InnerOptimizer:

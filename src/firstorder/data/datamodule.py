@@ -1,10 +1,8 @@
 """Serve the episodes of a run to Lightning."""
 
 from lightning import LightningDataModule
-from lightning.pytorch.trainer.states import TrainerFn
 
 from firstorder.algo.base import MetaAlgorithm
-from firstorder.data.episode import Episode
 from firstorder.data.sampler import (
     MONITOR,
     TEST,
@@ -14,76 +12,107 @@ from firstorder.data.sampler import (
     MetaBatches,
 )
 from firstorder.data.source import TaskSource
+from firstorder.evaluation import EvaluationSettings
 
 
 class EpisodeDataModule(LightningDataModule):
-    """Serve N-way K-shot episodes for training, for monitoring while it runs, and for the final test.
+    """Serve N-way K-shot episodes for training, for a look while it runs, and for the final test.
 
-    Monitoring looks at the validation split, or, where a data set has none, at unseen tasks from
-    the training classes: never at the test split.
+    The look goes to the validation split, or, where a data set has none, to fresh tasks from the
+    training classes: never to the test split.
 
     Args:
         source: where tasks come from.
         algorithm: its hyper-parameters say how training tasks are cut into mini-batches.
-        seed: every episode is a function of it.
+        evaluation: the same for evaluation.
+        seed: every episode is a function of it, of its stream and of its index.
         ways: N, classes a task.
         shots: K, support images a class at evaluation.
         train_shots: images a class in training, the tail included.
         outer_steps: outer iterations, one meta-batch each.
-        query_shots: query images a class at evaluation.
-        tasks, monitor_tasks: episodes of the final test and of one look while training.
-        inner_steps, inner_batch_size: mini-batches at evaluation.
         workers: processes that draw episodes ahead; 0 draws them in the training process.
 
     Raises:
-        ValueError: a setting cannot be met, such as more ways than classes.
+        ValueError: the tail leaves nothing to train on.
     """
 
     def __init__(
         self,
         source: TaskSource,
         algorithm: MetaAlgorithm,
+        evaluation: EvaluationSettings,
         *,
         seed: int,
         ways: int,
         shots: int,
         train_shots: int,
         outer_steps: int,
-        query_shots: int,
-        tasks: int,
-        monitor_tasks: int,
-        inner_steps: int,
-        inner_batch_size: int,
         workers: int = 0,
     ) -> None:
         super().__init__()
-        support_shots = train_shots - algorithm.tail_shots
-        if support_shots < 1:
+        if train_shots <= algorithm.tail_shots:
             raise ValueError(
                 f"algo.tail_shots={algorithm.tail_shots} leaves none of data.train_shots={train_shots}"
-                " for the mini-batches before it"
+                " for the mini-batches before the tail"
             )
-        self.source = source
-        self.workers = workers
-        self.monitor_split = "val" if source.classes.get("val", 1) else "train"
-        self.seed, self.ways = seed, ways
-        self.outer_steps, self.meta_batch_size = outer_steps, algorithm.meta_batch_size
-        self.tasks, self.monitor_tasks = tasks, monitor_tasks
-        self.train_sampler = EpisodeSampler(
-            source=source, split="train", stream=TRAIN, seed=seed, ways=ways, shots=support_shots,
-            query_shots=algorithm.tail_shots, steps=algorithm.support_steps,
-            batch_size=algorithm.inner_batch_size, replacement=algorithm.replacement,
-        )  # fmt: skip
-        self.shots, self.query_shots = shots, query_shots
-        self.inner_steps, self.inner_batch_size = inner_steps, inner_batch_size
-
-    def evaluation_sampler(self, split: str, stream: int) -> EpisodeSampler:
-        """Return the sampler of evaluation episodes from a split."""
-        return EpisodeSampler(
-            source=self.source, split=split, stream=stream, seed=self.seed, ways=self.ways,
-            shots=self.shots, query_shots=self.query_shots, steps=self.inner_steps,
-            batch_size=self.inner_batch_size,
-        )  # fmt: skip
+        self.source, self.algorithm, self.evaluation = source, algorithm, evaluation
+        self.seed, self.ways, self.shots, self.train_shots = seed, ways, shots, train_shots
+        self.outer_steps, self.workers = outer_steps, workers
 
     def prepare_data(self) -> None:
         self.source.prepare()
+
+    def setup(self, stage: str = "") -> None:
+        """Open the data, and draw one episode of each stream so that a wrong size fails at once."""
+        self.source.setup()
+        for sampler in (self.training_sampler(), self.monitor_sampler(), self.test_sampler()):
+            sampler[0]
+
+    def training_sampler(self) -> EpisodeSampler:
+        """Draw training tasks: the support set without the tail, and the tail as query set."""
+        algorithm = self.algorithm
+        return EpisodeSampler(
+            source=self.source, split="train", stream=TRAIN, seed=self.seed, ways=self.ways,
+            shots=self.train_shots - algorithm.tail_shots, query_shots=algorithm.tail_shots,
+            steps=algorithm.support_steps, batch_size=algorithm.inner_batch_size,
+            replacement=algorithm.replacement,
+        )  # fmt: skip
+
+    def monitor_sampler(self) -> EpisodeSampler:
+        """Draw evaluation tasks for a look while training runs."""
+        has_validation = self.source.classes.get("val", 1) > 0
+        return self._evaluation_sampler("val" if has_validation else "train", MONITOR)
+
+    def test_sampler(self) -> EpisodeSampler:
+        """Draw evaluation tasks for the final test."""
+        return self._evaluation_sampler("test", TEST)
+
+    def _evaluation_sampler(self, split: str, stream: int) -> EpisodeSampler:
+        settings = self.evaluation
+        return EpisodeSampler(
+            source=self.source, split=split, stream=stream, seed=self.seed, ways=self.ways,
+            shots=self.shots, query_shots=settings.query_shots,
+            steps=settings.inner_steps, batch_size=settings.inner_batch_size,
+        )  # fmt: skip
+
+    def train_dataloader(self) -> EpisodeLoader:
+        size = self.algorithm.meta_batch_size
+        done = self.trainer.global_step if self.trainer else 0  # above 0 after a resume
+        return self._loader(self.training_sampler(), self.outer_steps * size, size, start=done)
+
+    def val_dataloader(self) -> EpisodeLoader:
+        settings = self.evaluation
+        return self._loader(self.monitor_sampler(), settings.monitor_tasks, settings.batch)
+
+    def test_dataloader(self) -> EpisodeLoader:
+        settings = self.evaluation
+        return self._loader(self.test_sampler(), settings.tasks, settings.batch)
+
+    def _loader(
+        self, sampler: EpisodeSampler, episodes: int, size: int, start: int = 0
+    ) -> EpisodeLoader:
+        trainer = self.trainer
+        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        on_gpu = trainer is not None and trainer.strategy.root_device.type == "cuda"
+        batches = MetaBatches(sampler, episodes, size, rank, ranks)
+        return EpisodeLoader(batches, start=start, workers=self.workers, pin_memory=on_gpu)

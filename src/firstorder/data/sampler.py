@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -70,36 +69,24 @@ class MetaBatches(Dataset[Episode]):
 
 
 class EpisodeLoader:
-    """Iterate over meta-batches, and go on from the next one after a resume.
+    """Iterate over meta-batches from a given one on, so that a resumed run sees what it missed."""
 
-    Lightning saves and restores `state_dict` with the run, so that a resumed run sees the batches
-    that the stopped one would have seen.
-    """
-
-    def __init__(self, batches: MetaBatches, workers: int = 0, pin_memory: bool = False) -> None:
-        self.batches = batches
-        self.workers = workers
-        self.pin_memory = pin_memory
-        self.next = 0
+    def __init__(
+        self, batches: MetaBatches, *, start: int = 0, workers: int = 0, pin_memory: bool = False
+    ) -> None:
+        self.batches, self.start = batches, start
+        self.workers, self.pin_memory = workers, pin_memory
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Episode]:
-        loader: DataLoader[Episode] = DataLoader(
-            self.batches,
-            batch_size=None,
-            sampler=range(self.next, len(self)),
-            num_workers=self.workers,
-            pin_memory=self.pin_memory,
+        return iter(
+            DataLoader(
+                self.batches,
+                batch_size=None,
+                sampler=range(self.start, len(self)),
+                num_workers=self.workers,
+                pin_memory=self.pin_memory,
+            )
         )
-        for batch in loader:
-            self.next += 1
-            yield batch
-        self.next = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"next": self.next}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.next = state["next"]

@@ -1,0 +1,30 @@
+"""Evaluate a checkpoint: python src/evaluate.py ckpt_path=outputs/.../checkpoints/last.ckpt."""
+
+from lightning import seed_everything
+from omegaconf import DictConfig
+
+from firstorder.config import as_trained, assemble, entry, plain, read_checkpoint, run_folder
+from firstorder.finish import final_test
+from firstorder.loggers import recording
+from firstorder.trainer import build_trainer
+
+
+@entry("evaluate")
+def main(cfg: DictConfig) -> None:
+    """Rebuild the run that wrote the checkpoint, with what is overridden, and test it."""
+    checkpoint = read_checkpoint(cfg.ckpt_path)
+    cfg = as_trained(cfg, checkpoint["config"])
+    config, folder = plain(cfg), run_folder(cfg)
+    seed_everything(cfg.seed, verbose=False)
+    learner, datamodule = assemble(cfg, config)
+    learner.load_state_dict(checkpoint["state_dict"])
+    with recording(folder, learner, datamodule, config, job_type="eval") as record:
+        final_test(
+            build_trainer(folder, record.loggers, **config["trainer"]),
+            learner, datamodule, record, folder,
+            config=config, steps=checkpoint["global_step"], train_seconds=0.0,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The outer loop, as a LightningModule around an algorithm and the weights it learns."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics import CatMetric
+
+from firstorder.algo.base import MetaAlgorithm
+from firstorder.data.episode import Episode
+from firstorder.evaluation import PROTOCOLS, evaluate_task
+from firstorder.inner_loop import SGD, Adam, InnerOptimizer, State, adapt
+from firstorder.network import Network
+from firstorder.objective import CRITERIA, task_loss
+
+
+class NotFiniteError(ValueError):
+    """Say that training diverged; the weights are still those before the bad iteration."""
+
+
+class MetaLearner(LightningModule):
+    """Own the initialisation phi and the inner optimiser's state, and step phi along directions.
+
+    Args:
+        algorithm: gives the direction of a meta-batch.
+        module: the network; its own parameters are the first phi.
+        kind: "classification" or "regression".
+        outer_steps: N, over which the outer step size falls.
+        eval_inner_lr: alpha at evaluation, the algorithm's where None.
+        log_every: outer iterations between two lines of metrics.
+        config: plain settings that rebuild the run, kept in the checkpoint.
+    """
+
+    def __init__(
+        self,
+        algorithm: MetaAlgorithm,
+        module: nn.Module,
+        kind: str,
+        *,
+        outer_steps: int,
+        eval_inner_lr: float | None = None,
+        log_every: int = 50,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.algorithm, self.kind = algorithm, kind
+        self.outer_steps, self.log_every = outer_steps, log_every
+        self.eval_inner_lr = eval_inner_lr
+        self.config = dict(config or {})
+        self.network = Network(module)
+        self.loss = task_loss(self.network, CRITERIA[kind], algorithm.loss_reduction)
+        self.phi = nn.Parameter(self.network.initial())
+        state = algorithm.optimizer.init(self.phi.detach())
+        self._state_type = type(state)
+        for index, tensor in enumerate(state):
+            self.register_buffer(f"inner_state_{index}", tensor)
+        self._losses: list[Tensor] = []
+        # One metric a protocol: torchmetrics gathers what other ranks scored.
+        self._scores = nn.ModuleDict({name: CatMetric() for name in PROTOCOLS[kind]})
+        self.scores: dict[str, Tensor] = {}
+
+    @property
+    def inner_state(self) -> State:
+        """The inner optimiser's state, which flows on from task to task in training."""
+        tensors = [t for name, t in self.named_buffers() if name.startswith("inner_state_")]
+        return self._state_type(*tensors)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        outer = getattr(torch.optim, self.algorithm.outer_optimizer)
+        built: torch.optim.Optimizer = outer(
+            [self.phi], lr=self.algorithm.outer_lr, **self.algorithm.outer_options
+        )
+        return built
+
+    def outer_lr(self, iteration: int) -> float:
+        """Return epsilon_i = epsilon_0 (1 - i/N) + epsilon_N i/N, i counted from 0."""
+        done = iteration / self.outer_steps
+        return self.algorithm.outer_lr * (1 - done) + self.algorithm.outer_lr_final * done
+
+    def training_step(self, tasks: Episode, index: int) -> None:
+        found = self.algorithm.meta_batch(
+            self.loss, self.phi.detach(), self.inner_state, tasks.to_float()
+        )
+        direction, state = self._average_over_ranks(found.direction, found.state)
+        if not torch.isfinite(direction.sum()):
+            raise NotFiniteError(
+                f"the update of outer iteration {self.global_step} is not finite (inner loss"
+                f" {found.first_loss.item():.3g} at the first step, {found.last_loss.item():.3g} at the"
+                " last): lower algo.inner_lr or algo.outer_lr; the weights before it are kept"
+            )
+        optimizer = self.optimizers()
+        for group in optimizer.param_groups:
+            group["lr"] = self.outer_lr(self.global_step)
+        self.phi.grad = direction
+        optimizer.step()
+        for index, tensor in enumerate(state):
+            setattr(self, f"inner_state_{index}", tensor)
+        self._log_losses(found.first_loss, found.last_loss)
+
+    def _average_over_ranks(self, direction: Tensor, state: State) -> tuple[Tensor, State]:
+        """Average over the ranks' equal shares of the meta-batch, in one message."""
+        if self.trainer.world_size == 1:
+            return direction, state
+        tensors = [direction, *state]
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        flat = self.trainer.strategy.reduce(flat, reduce_op="mean")
+        pieces = flat.split([tensor.numel() for tensor in tensors])
+        direction, *state = (p.view(t.shape) for p, t in zip(pieces, tensors, strict=True))
+        return direction, self._state_type(*state)
+
+    def _log_losses(self, first: Tensor, last: Tensor) -> None:
+        """Log means over the last iterations, now and then: one call costs Lightning a millisecond."""
+        self._losses.append(torch.stack([first, last]))
+        if self.global_step % self.log_every == 0:
+            before, after = torch.stack(self._losses).mean(0)
+            self._losses.clear()
+            self.log_dict({"train/loss_before": before, "train/loss_after": after}, prog_bar=True)
+            self.log("train/outer_lr", self.outer_lr(self.global_step - 1))
+
+    def evaluation_optimizer(self) -> InnerOptimizer:
+        """Return the inner optimiser with evaluation's step size."""
+        kind = Adam if self.algorithm.inner_optimizer == "adam" else SGD
+        return kind(self.eval_inner_lr or self.algorithm.inner_lr)
+
+    def adapt(self, task: Episode) -> Tensor:
+        """Return the weights, (d,), that evaluation's inner loop reaches on one task of floats."""
+        adapted, _ = adapt(
+            self.loss,
+            self.evaluation_optimizer(),
+            self.phi.detach(),
+            self.inner_state,
+            task.support_batches(),
+        )
+        return adapted
+
+    def evaluate(self, tasks: Episode) -> dict[str, Tensor]:
+        """Score each task of a batch, every one from the same phi and inner state; (tasks,) each."""
+        tasks = tasks.to_float()
+        optimizer, state = self.evaluation_optimizer(), self.inner_state
+        phi = self.phi.detach()
+        with torch.enable_grad():
+            scores = [
+                evaluate_task(
+                    self.network, self.kind, self.loss, optimizer, phi, state, tasks.task(index)
+                )
+                for index in range(len(tasks.support_x))
+            ]
+        return {name: torch.stack([score[name] for score in scores]) for name in scores[0]}
+
+    def validation_step(self, tasks: Episode, index: int) -> None:
+        self._collect(tasks)
+
+    def on_validation_epoch_end(self) -> None:
+        for name, values in self._collected().items():
+            self.log(f"val/{name}", values.mean(), prog_bar=True)
+
+    def test_step(self, tasks: Episode, index: int) -> None:
+        self._collect(tasks)
+
+    def on_test_epoch_end(self) -> None:
+        self.scores = self._collected()
+
+    def _collect(self, tasks: Episode) -> None:
+        for name, values in self.evaluate(tasks).items():
+            self._scores[name].update(values)
+
+    def _collected(self) -> dict[str, Tensor]:
+        """Return the scores of all ranks' tasks since the last call, (tasks,) each."""
+        scores = {name: metric.compute() for name, metric in self._scores.items()}
+        for metric in self._scores.values():
+            metric.reset()
+        return scores
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = self.config

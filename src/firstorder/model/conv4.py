@@ -1,0 +1,57 @@
+"""The four-layer convolutional networks of few-shot classification (Section 6.1, as published)."""
+
+from torch import Tensor, nn
+
+from firstorder.model.layers import SameConv2d, glorot
+from firstorder.sentences import one_of
+
+
+class Conv4(nn.Module):
+    """Classify images with four blocks that halve the side, then a linear layer.
+
+    With downsample="stride" it is the Omniglot network: each block a 3x3 convolution of stride 2,
+    batch norm, ReLU. With downsample="pool" it is the mini-ImageNet network: a 3x3 convolution, batch
+    norm, 2x2 max-pooling that keeps a last odd row, ReLU. Batch norm has epsilon 1e-3 and always uses
+    the statistics of the batch; weights are Glorot-uniform, biases zero.
+
+    Args:
+        num_classes: N, the ways of a task.
+        in_channels: 1 for grey, 3 for colour.
+        image_size: side of the square images, in pixels.
+        filters: channels of each block.
+        downsample: "stride" or "pool".
+        conv_bias: keep the published biases in front of batch norm. They cannot change the output,
+            since batch norm subtracts them, and under Adam with beta1 = 0 they drift on rounding
+            errors; so they are left out unless asked for.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 1,
+        image_size: int = 28,
+        filters: int = 64,
+        downsample: str = "stride",
+        conv_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        one_of("model.downsample", downsample, ["stride", "pool"])
+        pool = downsample == "pool"
+        blocks: list[nn.Module] = []
+        channels, side = in_channels, image_size
+        for _ in range(4):
+            blocks += [
+                SameConv2d(channels, filters, stride=1 if pool else 2, bias=conv_bias),
+                nn.BatchNorm2d(filters, eps=1e-3, track_running_stats=False),
+                *([nn.MaxPool2d(2, ceil_mode=True)] if pool else []),
+                nn.ReLU(),
+            ]
+            channels, side = filters, -(-side // 2)
+        self.features = nn.Sequential(*blocks)
+        self.head = nn.Linear(filters * side * side, num_classes)
+        glorot(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits, (n, num_classes), for images, (n, in_channels, side, side) in [0, 1]."""
+        logits: Tensor = self.head(self.features(x).flatten(1))
+        return logits

@@ -1,0 +1,82 @@
+"""Lightning's Trainer, set up for outer iterations."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import Logger
+
+LAST = "last.ckpt"
+
+
+class SaveBeforeDying(Callback):
+    """Write the checkpoint of the last whole iteration when a run is stopped or fails."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        if trainer.state.fn == "fit" and trainer.global_step:
+            trainer.save_checkpoint(self.path)
+
+
+def build_trainer(
+    folder: Path,
+    loggers: list[Logger],
+    *,
+    monitor_every: int = 0,
+    max_steps: int = 0,
+    accelerator: str = "auto",
+    devices: int = 1,
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    precision: str = "32-true",
+    threads: int | None = None,
+    log_every: int = 50,
+    checkpoint_every: int = 1000,
+    progress: bool = True,
+) -> Trainer:
+    """Build the Trainer of a run; the settings are those of `TrainerConfig`.
+
+    Raises:
+        ValueError: there is no GPU where one is asked for.
+    """
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise ValueError(
+            f"trainer.accelerator={accelerator}, but torch finds no GPU here: set"
+            " trainer.accelerator=cpu, or install a CUDA build of torch"
+        )
+    if threads:
+        torch.set_num_threads(threads)
+    checkpoints = folder / "checkpoints"
+    keep_last: dict[str, Any] = {"filename": "last", "enable_version_counter": False}
+    callbacks: list[Callback] = [
+        ModelCheckpoint(checkpoints, every_n_train_steps=checkpoint_every, **keep_last),
+        SaveBeforeDying(checkpoints / LAST),
+        *([TQDMProgressBar(refresh_rate=max(1, log_every // 5))] if progress else []),
+    ]
+    return Trainer(
+        default_root_dir=folder,
+        logger=loggers,
+        callbacks=callbacks,
+        max_steps=max_steps,
+        max_epochs=-1,
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        precision=precision,  # type: ignore[arg-type]
+        log_every_n_steps=log_every,
+        check_val_every_n_epoch=None,
+        val_check_interval=monitor_every or None,
+        limit_val_batches=None if monitor_every else 0,
+        num_sanity_val_steps=0,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        inference_mode=False,  # evaluation adapts by gradient steps
+    )
