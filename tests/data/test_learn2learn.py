@@ -1,8 +1,11 @@
 """Tasks from learn2learn are tasks like any other."""
 
 import importlib.util
+import json
+import os
 import random
 import re
+import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -18,6 +21,7 @@ from firstorder.data.learn2learn import Learn2Learn
 from firstorder.interop import INSTALL, import_learn2learn
 
 CLASSES, IMAGES = 6, 4
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("learn2learn") is None,
@@ -209,23 +213,41 @@ class ClassDataset:
         return CLASSES
 
     def __getitem__(self, label):
-        pixels = [label, self.split]
-        return [(torch.tensor(pixels, dtype=torch.uint8).reshape(2, 1, 1), "name")] * IMAGES
+        pixels = [label, self.split, 255]
+        return [(torch.tensor(pixels, dtype=torch.uint8).reshape(3, 1, 1), "name")] * IMAGES
 
 
-def test_the_guide_moves_images_from_torchmeta_into_a_run(monkeypatch, tmp_path):
-    guide = Path(__file__).parents[2] / "docs/learn2learn.md"
-    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
-    (my_tasks,) = (block for block in blocks if "def splits" in block)
+@pytest.fixture
+def my_tasks(monkeypatch, tmp_path):
+    """Follow the guide: export images from torchmeta, and write the module that reads them."""
+    guide = (ROOT / "docs/learn2learn.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (module,) = (block for block in blocks if "def splits" in block)
     (export,) = (block for block in blocks if "MyClassDataset" in block)
     monkeypatch.chdir(tmp_path)
     exec(export, {"np": np, "MyClassDataset": ClassDataset})
-    Path("my_tasks.py").write_text(my_tasks)
+    Path("my_tasks.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "my_tasks", raising=False)
+    return tmp_path
 
+
+def test_the_guide_moves_images_from_torchmeta(my_tasks):
     made = Learn2Learn("my_tasks:splits")
     assert made.classes == {"train": CLASSES, "val": CLASSES, "test": CLASSES}
     task = made.draw("test", rng(), 5, 2, 1)
     assert (task.support_x[:, 1] == 2).all()
     assert len(set(task.query_x[:, 0].flat)) == 5
+
+
+def test_the_guide_leads_to_a_run(my_tasks):
+    settings = """
+        data=learn2learn data.source.factory=my_tasks:splits data.shots=2 data.train_shots=4
+        model.in_channels=3 model.image_size=1 model.filters=4
+        trainer.max_steps=2 trainer.accelerator=cpu eval.inner_steps=1 eval.tasks=2 eval.batch=2
+        logger=csv hydra.run.dir=run
+    """
+    command = [sys.executable, str(ROOT / "src/train.py"), *settings.split()]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": "."}, check=True)
+    results = json.loads((my_tasks / "run/results.json").read_text())
+    assert results["data"]["classes"] == {"train": CLASSES, "val": CLASSES, "test": CLASSES}

@@ -94,11 +94,11 @@ class Learn2Learn:
         draw_images = _from_taskset if _is_taskset(tasks) else _from_classes
         try:
             x = draw_images(tasks, rng, ways, shots + query_shots)
-        except _Unfit as error:
+        except _Unfit as unfit:
             raise ValueError(
-                f"The {split} split of {self.factory} {error}; this run asks for data.ways={ways} "
+                f"The {split} split of {self.factory} {unfit}; this run asks for data.ways={ways} "
                 f"classes of {shots + query_shots} images ({shots} support, {query_shots} query)"
-            ) from error
+            ) from None
         labels = np.arange(ways)
         return Task(
             x[:, :shots].reshape(-1, *x.shape[2:]),
