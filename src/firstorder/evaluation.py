@@ -26,6 +26,7 @@ class EvaluationSettings:
         monitor_tasks: episodes of one look while training.
         monitor_every: outer iterations between two looks; 0 for none.
         batch: episodes handed over at once; no number depends on it.
+        parallel: adapt to those of a batch at once: much faster for small networks.
     """
 
     tasks: int = 400
@@ -36,6 +37,7 @@ class EvaluationSettings:
     monitor_tasks: int = 20
     monitor_every: int = 500
     batch: int = 20
+    parallel: bool = True
 
     def __post_init__(self) -> None:
         for name in ("tasks", "inner_steps", "inner_batch_size", "query_shots", "batch"):

@@ -1,5 +1,7 @@
 """Lightning's Trainer, set up for outer iterations."""
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,17 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 
 LAST = "last.ckpt"
+
+# What Lightning says of itself at every start, of a run folder that Hydra has made, of a checkpoint
+# that holds the weights after the step (as it should), and of a run of no iterations.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+for said in (
+    "Experiment logs directory",
+    "`isinstance.treespec, LeafSpec",
+    "Using ModelCheckpoint with manual optimization",
+    "Total length of `CombinedLoader`",
+):
+    warnings.filterwarnings("ignore", message=said)
 
 
 class SaveBeforeDying(Callback):

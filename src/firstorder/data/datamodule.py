@@ -58,13 +58,17 @@ class EpisodeDataModule(LightningDataModule):
         self.source, self.algorithm, self.evaluation = source, algorithm, evaluation
         self.seed, self.ways, self.shots, self.train_shots = seed, ways, shots, train_shots
         self.outer_steps, self.workers = outer_steps, workers
+        self._is_open = False
 
     def prepare_data(self) -> None:
         self.source.prepare()
 
     def setup(self, stage: str = "") -> None:
         """Open the data, and draw one episode of each stream so that a wrong size fails at once."""
+        if self._is_open:  # Lightning asks again before the final test
+            return
         self.source.setup()
+        self._is_open = True
         for sampler in (self.training_sampler(), self.monitor_sampler(), self.test_sampler()):
             sampler[0]
 

@@ -1,0 +1,100 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from firstorder.algo import Reptile
+from firstorder.algo.base import MetaAlgorithm, minibatches
+from firstorder.data.episode import Episode
+from firstorder.inner_loop import Batch, Loss, State, cycle_minibatches
+from firstorder.meta_gradient import MetaGradient, reptile
+
+
+def loss(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return ((x @ phi).tanh() - y).square().sum()
+
+
+def tasks(count: int, tail: int = 0) -> Episode:
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(count, *shape, generator=generator, dtype=torch.float64)
+
+    rng = np.random.default_rng(0)
+    order = np.stack([cycle_minibatches(12, 4, 3, rng) for _ in range(count)])
+    return Episode(draw(12, 5), draw(12), draw(tail, 5), draw(tail), torch.from_numpy(order))
+
+
+PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)
+SETTINGS = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05, "meta_batch_size": 4}
+
+
+def test_under_sgd_tasks_at_once_are_tasks_in_turn() -> None:
+    serial = Reptile(**SETTINGS, inner_optimizer="sgd")
+    parallel = replace(serial, parallel=True)
+    in_turn = serial.meta_batch(loss, PHI, (), tasks(4))
+    at_once = parallel.meta_batch(loss, PHI, (), tasks(4))
+    torch.testing.assert_close(at_once.direction, in_turn.direction)
+    torch.testing.assert_close(at_once.last_loss, in_turn.last_loss)
+
+
+def test_a_meta_batch_is_the_mean_of_its_tasks() -> None:
+    """Eq. 5."""
+    serial = Reptile(**SETTINGS, inner_optimizer="sgd")
+    batch = tasks(4)
+    each = [serial.meta_gradient(loss, PHI, (), minibatches(batch.task(i))) for i in range(4)]
+    expected = sum(found.direction for found in each) / 4
+    torch.testing.assert_close(serial.meta_batch(loss, PHI, (), batch).direction, expected)
+
+
+def test_under_adam_the_state_flows_from_task_to_task() -> None:
+    serial = Reptile(**SETTINGS)
+    batch = tasks(2)
+    state = serial.optimizer.init(PHI)
+    first = serial.meta_gradient(loss, PHI, state, minibatches(batch.task(0)))
+    second = serial.meta_gradient(loss, PHI, first.state, minibatches(batch.task(1)))
+    both = serial.meta_batch(loss, PHI, state, batch)
+    assert torch.equal(both.direction, (first.direction + second.direction) / 2)
+    assert all(torch.equal(a, b) for a, b in zip(both.state, second.state, strict=True))
+    assert both.state[2] == 6  # steps counted across both tasks
+
+
+def test_the_tail_is_the_last_mini_batch() -> None:
+    with_tail = minibatches(tasks(1, tail=7).task(0))
+    assert [len(x) for x, _ in with_tail] == [4, 4, 4, 7]
+    assert len(minibatches(tasks(1).task(0))) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"inner_steps": 0}, "algo.inner_steps must be at least 1"),
+        ({"inner_lr": 0.0}, "algo.inner_lr must be above 0"),
+        ({"inner_optimizer": "adan"}, "did you mean adam"),
+        ({"outer_optimizer": "Adm"}, "did you mean Adam"),
+        ({"loss_reduction": "median"}, "algo.loss_reduction=median is not known"),
+        ({"tail_shots": -1}, "algo.tail_shots must be 0 or more"),
+        ({"tail_shots": 5, "inner_steps": 1}, "algo.inner_steps must be at least 2"),
+    ],
+)
+def test_a_setting_that_cannot_be_met_is_named(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Reptile(**{**SETTINGS, **settings})  # type: ignore[arg-type]
+
+
+def test_a_new_algorithm_is_one_method() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class HalfReptile(MetaAlgorithm):
+        def meta_gradient(
+            self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+        ) -> MetaGradient:
+            found = reptile(loss, self.optimizer, phi, state, batches)
+            return found._replace(direction=found.direction / 2)
+
+    half = HalfReptile(**SETTINGS).meta_batch(loss, PHI, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1))
+    whole = Reptile(**SETTINGS).meta_batch(loss, PHI, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1))
+    torch.testing.assert_close(2 * half.direction, whole.direction)
+    assert HalfReptile(**SETTINGS).name == "half_reptile"
