@@ -1,0 +1,36 @@
+"""First-order MAML (Eq. 38), with the tails and mini-batches of Section 6.3."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from firstorder.algo.base import MetaAlgorithm
+from firstorder.inner_loop import Batch, Loss, State
+from firstorder.meta_gradient import MetaGradient, fomaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class FOMAML(MetaAlgorithm):
+    """Move the initialisation by the last inner step alone.
+
+    `tail_shots` sets images aside for that step (separate tail; 0 is the shared tail), `replacement`
+    says how the other mini-batches are drawn: the four variants of Figure 4. The update is the weight
+    change of the last optimiser step, as published, not the raw gradient; the two differ under Adam.
+
+    Raises:
+        ValueError: there is no step before the last.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.inner_steps < 2:
+            raise ValueError(
+                f"algo.inner_steps={self.inner_steps}: FOMAML keeps the step after adapting, so it needs"
+                " at least 2; with one step it is joint training, algo=joint"
+            )
+
+    def meta_gradient(
+        self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+    ) -> MetaGradient:
+        return fomaml(loss, self.optimizer, phi, state, batches)

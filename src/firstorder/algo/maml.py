@@ -1,0 +1,52 @@
+"""MAML (Eq. 3): the exact gradient of the loss after adapting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from firstorder.algo.base import MetaAlgorithm
+from firstorder.inner_loop import Batch, Loss, State
+from firstorder.meta_gradient import MetaGradient, maml, maml_checkpointed, maml_first_order
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAML(MetaAlgorithm):
+    """Differentiate the last mini-batch's loss through the inner steps before it.
+
+    Unlike the first-order algorithms' weight changes the direction is a raw gradient, in units of
+    loss over weight: it wants an outer optimiser of its own scale, such as Adam.
+
+    Attributes:
+        first_order: leave out the second derivatives (Section 2). FOMAML's direction is the inner
+            optimiser's step along this gradient.
+        checkpoint: keep the iterates only, and recompute a step's activations when its turn comes on
+            the way back: the same gradient, in memory that hardly grows with inner_steps.
+
+    Raises:
+        ValueError: there is no step before the last, or there is nothing to checkpoint.
+    """
+
+    first_order: bool = False
+    checkpoint: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.inner_steps < 2:
+            raise ValueError(
+                f"algo.inner_steps={self.inner_steps}: MAML takes its gradient on the mini-batch after"
+                " adapting, so it needs at least 2; with one it is joint training, algo=joint"
+            )
+        if self.first_order and self.checkpoint:
+            raise ValueError(
+                "algo.checkpoint=true saves what the second derivatives need, and algo.first_order=true"
+                " takes none: set one of them"
+            )
+
+    def meta_gradient(
+        self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+    ) -> MetaGradient:
+        if self.first_order:
+            return maml_first_order(loss, self.optimizer, phi, state, batches)
+        differentiate = maml_checkpointed if self.checkpoint else maml
+        return differentiate(loss, self.optimizer, phi, state, batches)
