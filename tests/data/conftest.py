@@ -4,6 +4,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from firstorder.data.picture import Pictures
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test an empty cache of its own."""
-    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +38,8 @@ class Patches(ImageSource):
 
     name = "patches"
 
-    def __init__(self, *, classes: int = 10, images: int = 6, rotations: bool = False) -> None:
-        super().__init__(rotations=rotations)
+    def __init__(self, *, classes: int = 10, images: int = 6, **settings: Any) -> None:
+        super().__init__(**settings)
         self.number, self.images = classes, images
         self.decoded: list[str] = []
 

@@ -42,11 +42,11 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     refuse_web_page(path)
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError):
         with path.open("rb") as file:
             begins_well = file.read(4) == b"PK\x03\x04"
         reason = "a truncated zip archive" if begins_well else "not a zip archive"
-        raise ValueError(f"{path} is {reason}: {ADVICE}") from error
+        raise ValueError(f"{path} is {reason}: {ADVICE}") from None
     for name in archive.namelist():
         refuse_outside(name, path)
     return archive
@@ -63,7 +63,7 @@ def read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
     except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{name} in {archive.filename} is damaged ({error}): {ADVICE}") from error
+        raise ValueError(f"{name} in {archive.filename} is damaged ({error}): {ADVICE}") from None
 
 
 def refuse_outside(name: str, archive: Path) -> None:

@@ -74,7 +74,7 @@ def make_folder(folder: Path) -> None:
         raise ValueError(
             f"The cache folder {folder} cannot be written ({error.strerror}): "
             "set FIRSTORDER_CACHE to a folder that can be"
-        ) from error
+        ) from None
 
 
 def build(
@@ -128,7 +128,7 @@ def open_cache(folder: Path) -> Cache:
         if pixels.size != (folder / "pixels.bin").stat().st_size:
             raise ValueError("more pixels than the index says")
     except (OSError, ValueError, KeyError, IndexError) as error:
-        raise ValueError(f"The cache {folder} is damaged ({error}): delete that folder") from error
+        raise ValueError(f"The cache {folder} is damaged ({error}): delete that folder") from None
     return Cache(
         pixels=np.asarray(pixels),  # a plain array on the same memory: its indexing is faster
         names=[entry["name"] for entry in entries],

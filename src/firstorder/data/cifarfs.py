@@ -80,7 +80,7 @@ class CifarFS(ImageSource):
             try:
                 fetch.fetch(fetch.Remote(FILE, None, (URL,)), fetch.downloads(FOLDER), self.mirror)
             except ValueError as error:
-                raise ValueError(f"{self._how_to_get()} ({error})") from error
+                raise ValueError(f"{self._how_to_get()} ({error})") from None
 
     def read(self) -> Iterator[tuple[str, ReadClass]]:
         path = self._archive()

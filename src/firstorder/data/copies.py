@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from firstorder.data import wnids
 from firstorder.data.archive import ADVICE, MAX_ENTRY, refuse_web_page
 from firstorder.data.cache import ReadClass
 from firstorder.data.picture import Pictures, Target, read_pictures
-from firstorder.data.wnids import IMAGES, SPLITS, WNIDS
 
 logger = logging.getLogger(__name__)
 
-CSVS = tuple(f"{split}.csv" for split in SPLITS)
+CSVS = tuple(f"{split}.csv" for split in wnids.SPLITS)
 TRAINING_TAR = "ILSVRC2012_img_train.tar"
 
 
@@ -53,9 +53,9 @@ def find_folders(folder: Path) -> Copy | None:
 
     The 1000 class folders of ImageNet's training set will do as well.
     """
-    places = [*(folder / split for split in SPLITS), folder]
+    places = [*(folder / split for split in wnids.SPLITS), folder]
     found: dict[str, Path] = {}
-    for wnid in WNIDS:
+    for wnid in wnids.WNIDS:
         candidates = [place / wnid for place in places if (place / wnid).is_dir()]
         if candidates:
             found[wnid] = max(candidates, key=lambda path: sum(1 for _ in path.iterdir()))
@@ -64,7 +64,7 @@ def find_folders(folder: Path) -> Copy | None:
 
     def read(target: Target) -> Iterator[tuple[str, ReadClass]]:
         wanted = read_csvs(folder)
-        for wnid in WNIDS:
+        for wnid in wnids.WNIDS:
             if wnid not in found:
                 raise ValueError(f"{folder} has no folder for the class {wnid} of mini-ImageNet")
             names = [path.name for path in found[wnid].iterdir() if path.name[0] != "."]
@@ -87,8 +87,8 @@ def find_training_tar(folder: Path) -> Copy | None:
             with tarfile.open(path, "r:") as tar:
                 members = {member.name.removesuffix(".tar"): member for member in tar}
         except tarfile.TarError as error:
-            raise ValueError(f"{path} is no sound tar archive ({error}): {ADVICE}") from error
-        for wnid in WNIDS:
+            raise ValueError(f"{path} is no sound tar archive ({error}): {ADVICE}") from None
+        for wnid in wnids.WNIDS:
             if wnid not in members:
                 raise ValueError(f"{path} lacks {wnid}.tar: it is another archive, or truncated")
             yield wnid, partial(_read_tar, path, members[wnid], wnid, wanted.get(wnid), target)
@@ -103,7 +103,7 @@ def read_csvs(folder: Path) -> dict[str, list[str]]:
         ValueError: a list is not of the form "filename,label", or has another split's classes.
     """
     names: dict[str, list[str]] = defaultdict(list)
-    for split, wnids in SPLITS.items():
+    for split, labels in wnids.SPLITS.items():
         path = folder / f"{split}.csv"
         if path.is_file():
             refuse_web_page(path)
@@ -112,13 +112,13 @@ def read_csvs(folder: Path) -> dict[str, list[str]]:
                 if not {"filename", "label"} <= set(rows.fieldnames or ()):
                     raise ValueError(f"{path} must begin with the line filename,label")
                 for row in rows:
-                    if row["label"] not in wnids:
+                    if row["label"] not in labels:
                         raise ValueError(
                             f"{path} has {row['label']}, which is not a {split} class of "
                             "mini-ImageNet's split by Ravi and Larochelle"
                         )
                     names[row["label"]].append(row["filename"])
-    return {wnid: names[wnid] for wnid in WNIDS if wnid in names}
+    return {wnid: names[wnid] for wnid in wnids.WNIDS if wnid in names}
 
 
 def choose(wnid: str, names: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
@@ -131,12 +131,12 @@ def choose(wnid: str, names: Sequence[str], wanted: Sequence[str] | None) -> lis
     Raises:
         ValueError: there are too few images, or not those that the lists name.
     """
-    if len(names) <= IMAGES and wanted is None:
+    if len(names) <= wnids.IMAGES and wanted is None:
         return sorted(names)
     ordered = sorted(names, key=lambda name: (int(re.findall(r"\d+", f"0{name}")[-1]), name))
     if wanted is None:
-        logger.warning("%s: no %s: taking the first %d images", wnid, ", ".join(CSVS), IMAGES)
-        return ordered[:IMAGES]
+        logger.warning("%s: no %s: taking the first %d images", wnid, ", ".join(CSVS), wnids.IMAGES)
+        return ordered[: wnids.IMAGES]
     if set(wanted) <= set(names):
         return list(wanted)
     indices = [int(match[1]) for name in wanted if (match := re.match(rf"{wnid}(\d{{8}})\.", name))]
@@ -170,7 +170,7 @@ def _read_tar(
             ]
             return read_pictures(files, target)
     except tarfile.TarError as error:
-        raise ValueError(f"{member.name} in {path} is damaged ({error}): {ADVICE}") from error
+        raise ValueError(f"{member.name} in {path} is damaged ({error}): {ADVICE}") from None
 
 
 def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -131,7 +131,7 @@ def _transfer(url: str, partial: Path) -> None:
                 got += len(chunk)
                 bar.update(len(chunk))
         if got < length:
-            raise requests.ConnectionError(f"stopped after {have + got} of {have + length} bytes")
+            raise requests.exceptions.ChunkedEncodingError
 
 
 def _accept(path: Path, remote: Remote) -> None:
@@ -150,7 +150,9 @@ def _reason(error: Exception) -> str:
         return f"answers {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):
         return f"does not answer within {TIMEOUT:g} s"
-    if isinstance(error, requests.ConnectionError) and "bytes" not in str(error):
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "breaks off"
+    if isinstance(error, requests.ConnectionError):
         return "cannot be reached"
     return str(error)
 

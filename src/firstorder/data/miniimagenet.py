@@ -81,7 +81,7 @@ class MiniImageNet(ImageSource):
                     fetch.Remote(file, None, (URL,)), fetch.downloads(self.name), self.mirror
                 )
             except ValueError as error:
-                raise ValueError(f"{self._how_to_get()} ({error})") from error
+                raise ValueError(f"{self._how_to_get()} ({error})") from None
 
     def read(self) -> Iterator[tuple[str, ReadClass]]:
         copy = self._copy()

@@ -79,7 +79,7 @@ class Omniglot(ImageSource):
                     fetch.fetch(remote, fetch.downloads(self.name), self.mirror)
                 except ValueError as error:
                     how = fetch.how_to_get("Omniglot", list(CHARACTERS), self.root, self.name)
-                    raise ValueError(f"{how} ({error})") from error
+                    raise ValueError(f"{how} ({error})") from None
 
     def read(self) -> Iterator[tuple[str, ReadClass]]:
         """Yield the characters of both archives, sorted by alphabet, then character."""

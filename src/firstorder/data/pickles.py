@@ -75,7 +75,7 @@ def load(file: IO[bytes], name: str) -> tuple[np.ndarray, dict[str, list[int]]]:
     try:
         content = HarmlessUnpickler(file, encoding="bytes").load()
     except (pickle.UnpicklingError, EOFError, OSError, zlib.error, ValueError, TypeError) as error:
-        raise ValueError(f"{name} is no sound pickle ({error}): {ADVICE}") from error
+        raise ValueError(f"{name} is no sound pickle ({error}): {ADVICE}") from None
     if isinstance(content, dict):
         content = {_text(key): value for key, value in content.items()}
         images, classes = content.get("image_data"), content.get("class_dict")
@@ -105,7 +105,7 @@ def _read_tar(path: Path, target: Target) -> Iterator[tuple[str, ReadClass]]:
                 with closing(file):
                     yield from _classes(file, f"{member.name} in {path}", target)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is no sound tar.gz archive ({error}): {ADVICE}") from error
+        raise ValueError(f"{path} is no sound tar.gz archive ({error}): {ADVICE}") from None
 
 
 def _classes(file: IO[bytes], name: str, target: Target) -> Iterator[tuple[str, ReadClass]]:

@@ -88,7 +88,7 @@ def decode(data: bytes, path: str, target: Target) -> np.ndarray:
             raise ValueError(f"{path} {complaint}")
         picture.load()
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no sound image ({_words(error)})") from error
+        raise ValueError(f"{path} is no sound image ({_words(error)})") from None
     if target.strict:
         picture = ImageOps.exif_transpose(picture)
     picture = picture.convert(target.mode)
