@@ -98,7 +98,7 @@ def write_folders(folder: Path, images: Images) -> None:
                 (folder / split / wnid / f"{wnid}_{97 - i}.JPEG").write_bytes(png(image))
 
 
-def write_training_tar(folder: Path, images: Images) -> None:
+def write_training_tar(folder: Path, images: Images, within: str = "") -> None:
     """Write ImageNet's archive: a class too many, larger images, and later ones to leave out."""
     with tarfile.open(folder / "ILSVRC2012_img_train.tar", "w") as tar:
         for wnid in ["n00000000", *sorted(images)]:
@@ -107,7 +107,7 @@ def write_training_tar(folder: Path, images: Images) -> None:
                 add(images_tar, f"{wnid}_900.JPEG", png(np.zeros((SIDE, SIDE, 3), np.uint8)))
                 for i, image in enumerate(images.get(wnid, ())):
                     large = image.repeat(3, axis=0).repeat(3, axis=1)
-                    add(images_tar, f"{wnid}_{i * 33}.JPEG", png(large))
+                    add(images_tar, f"{within}{wnid}_{i * 33}.JPEG", png(large))
             add(tar, f"{wnid}.tar", inner.getvalue())
 
 
@@ -240,6 +240,12 @@ def test_a_truncated_tar_is_refused(tmp_path: Path, images: Images, name: str) -
     (path,) = tmp_path.glob("*.tar*")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=rf"{path.name} (is no sound|lacks .* truncated)"):
+        source(tmp_path).prepare()
+
+
+def test_entries_of_a_tar_that_point_outside_are_refused(tmp_path: Path, images: Images) -> None:
+    write_training_tar(tmp_path, images, within="../")
+    with pytest.raises(ValueError, match=r"ILSVRC2012_img_train.tar holds the unsafe entry"):
         source(tmp_path).prepare()
 
 

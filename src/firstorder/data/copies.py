@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from firstorder.data import wnids
-from firstorder.data.archive import ADVICE, MAX_ENTRY, refuse_web_page
+from firstorder.data.archive import ADVICE, MAX_ENTRY, refuse_outside, refuse_web_page
 from firstorder.data.cache import ReadClass
 from firstorder.data.picture import Pictures, Target, read_pictures
 
@@ -162,6 +162,8 @@ def _read_tar(
             tarfile.open(fileobj=outer.extractfile(member), mode="r:") as tar,
         ):
             images = {image.name: image for image in tar if image.isfile()}
+            for name in images:
+                refuse_outside(name, path)
             chosen = set(choose(wnid, list(images), wanted))
             files = [
                 (f"{path}/{member.name}/{name}", partial(_read_member, tar, image))

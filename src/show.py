@@ -1,0 +1,37 @@
+"""Look at a data set: python src/show.py data=omniglot split=train writes a picture of episodes."""
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from firstorder.config import build, entry
+from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeSampler
+from firstorder.data.source import TaskSource
+from firstorder.figures.contact_sheet import draw_episodes
+from firstorder.sentences import one_of
+
+STREAMS = {"train": TRAIN, "val": MONITOR, "test": TEST}
+
+
+@entry("show")
+def main(cfg: DictConfig) -> None:
+    """Draw the first episodes of a split, support and query, and say where the picture is."""
+    one_of("split", cfg.split, STREAMS)
+    source: TaskSource = build(cfg, "data.source")
+    if source.kind != "classification":
+        raise ValueError(f"data={source.name} has no images to show: choose a data set of images")
+    source.prepare()
+    source.setup()
+    sampler = EpisodeSampler(
+        source=source, split=cfg.split, stream=STREAMS[cfg.split], seed=cfg.seed,
+        ways=cfg.data.ways, shots=cfg.data.shots, query_shots=cfg.query_shots,
+        steps=1, batch_size=1,
+    )  # fmt: skip
+    path = Path(HydraConfig.get().runtime.output_dir) / f"{cfg.split}.png"
+    draw_episodes([sampler[i] for i in range(cfg.episodes)]).savefig(path, dpi=150)
+    print(f"{cfg.episodes} episodes of {source.name} are drawn in {path}")
+
+
+if __name__ == "__main__":
+    main()
