@@ -240,14 +240,21 @@ def test_the_guide_moves_images_from_torchmeta(my_tasks):
     assert len(set(task.query_x[:, 0].flat)) == 5
 
 
-def test_the_guide_leads_to_a_run(my_tasks):
-    settings = """
-        data=learn2learn data.source.factory=my_tasks:splits data.shots=2 data.train_shots=4
+def guide_commands():
+    """Return the settings of the guide's runs."""
+    guide = (ROOT / "docs/learn2learn.md").read_text().replace("\\\n", " ")
+    return re.findall(r"^PYTHONPATH=. python src/train.py (.*)$", guide, re.MULTILINE)
+
+
+@pytest.mark.parametrize("settings", guide_commands(), ids=["splits", "maml_omniglot"])
+def test_the_guide_leads_to_a_run(my_tasks, settings):
+    small = """
+        data.shots=2 data.train_shots=4 algo.inner_steps=3 algo.meta_batch_size=1
         model.in_channels=3 model.image_size=1 model.filters=4
-        trainer.max_steps=2 trainer.accelerator=cpu eval.inner_steps=1 eval.tasks=2 eval.batch=2
-        logger=csv hydra.run.dir=run
+        trainer.max_steps=2 trainer.accelerator=cpu trainer.threads=1
+        eval.inner_steps=1 eval.tasks=2 eval.batch=2 logger=csv hydra.run.dir=run
     """
-    command = [sys.executable, str(ROOT / "src/train.py"), *settings.split()]
+    command = [sys.executable, str(ROOT / "src/train.py"), *settings.split(), *small.split()]
     subprocess.run(command, env={**os.environ, "PYTHONPATH": "."}, check=True)
     results = json.loads((my_tasks / "run/results.json").read_text())
     assert results["data"]["classes"] == {"train": CLASSES, "val": CLASSES, "test": CLASSES}
