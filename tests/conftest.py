@@ -1,0 +1,49 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = [
+    "data=glyphs", "model.filters=8", "trainer.max_steps=6", "trainer.progress=false",
+    "trainer.log_every=2", "trainer.checkpoint_every=2", "trainer.threads=1", "eval.tasks=6",
+    "eval.batch=3", "eval.inner_steps=3", "eval.monitor_every=3", "eval.monitor_tasks=2",
+]  # fmt: skip
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Give scripts a cache of the tests' own and no account anywhere."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB", "FIRSTORDER", "HYDRA"))}
+    cache = tmp_path_factory.getbasetemp().parent / "firstorder-cache"  # shared by parallel workers
+    return {**kept, "FIRSTORDER_CACHE": str(cache), "HOME": str(cache), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def script(environment: dict[str, str]) -> Script:
+    """Run a script of src/ in a process of its own, in the folder `cwd`."""
+
+    def run(
+        name: str, *overrides: str, cwd: Path, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, ROOT / "src" / name, *overrides],
+            cwd=cwd, env={**environment, **environ}, capture_output=True, text=True, timeout=150,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_run(script: Script, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run folder of one small training run, a real process, Weights & Biases on."""
+    folder = tmp_path_factory.mktemp("tiny")
+    done = script("train.py", *TINY, "hydra.run.dir=run", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "run" / "stdout.txt").write_text(done.stdout)
+    return folder / "run"

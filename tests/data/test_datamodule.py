@@ -1,0 +1,69 @@
+import pytest
+
+from firstorder.algo import Reptile
+from firstorder.data import Sinusoid
+from firstorder.data.datamodule import EpisodeDataModule
+from firstorder.evaluation import EvaluationSettings
+from tests.data.conftest import Patches
+
+EVALUATION = EvaluationSettings(tasks=3, inner_steps=2, inner_batch_size=2)
+
+
+def module(source: object, tail_shots: int = 0, **settings: int) -> EpisodeDataModule:
+    algorithm = Reptile(
+        inner_steps=3, inner_batch_size=4, inner_lr=0.1, tail_shots=tail_shots, meta_batch_size=2
+    )
+    sizes = {"ways": 2, "shots": 3, "train_shots": 4, "outer_steps": 5, "seed": 0, **settings}
+    return EpisodeDataModule(source, algorithm, EVALUATION, **sizes)  # type: ignore[arg-type]
+
+
+def opened(data: EpisodeDataModule) -> EpisodeDataModule:
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_training_gets_its_shots_and_evaluation_its_own() -> None:
+    data = opened(module(Patches()))
+    train, test = data.training_sampler()[0], data.test_sampler()[0]
+    assert (len(train.support_x), len(train.query_x), len(train.order)) == (2 * 4, 0, 3)
+    assert (len(test.support_x), len(test.query_x), len(test.order)) == (2 * 3, 2 * 1, 2)
+
+
+def test_a_separate_tail_comes_off_the_training_shots() -> None:
+    train = opened(module(Patches(), tail_shots=1)).training_sampler()[0]
+    assert (len(train.support_x), len(train.query_x), len(train.order)) == (2 * 3, 2 * 1, 2)
+
+
+def test_a_look_goes_to_validation_classes_or_to_training_classes_never_to_the_test_split() -> None:
+    assert opened(module(Patches())).monitor_sampler().split == "val"
+
+    class NoValidation(Patches):
+        def split(self, names):  # type: ignore[no-untyped-def]
+            return {"train": list(names[:6]), "val": [], "test": list(names[6:])}
+
+    assert opened(module(NoValidation())).monitor_sampler().split == "train"
+
+
+def test_there_is_a_meta_batch_for_every_outer_iteration() -> None:
+    loader = opened(module(Patches())).train_dataloader()
+    assert len(loader) == 5
+    assert next(iter(loader)).support_x.shape[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ways": 3}, "data.ways=3"),
+        ({"shots": 20}, "data.shots"),
+        ({"train_shots": 20}, "data.train_shots"),
+        ({"tail_shots": 4}, "algo.tail_shots=4 leaves none of data.train_shots=4"),
+    ],
+)
+def test_a_size_that_cannot_be_met_fails_at_the_start(settings: dict[str, int], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        opened(module(Patches(), **settings))
+
+
+def test_a_sine_wave_needs_no_preparation() -> None:
+    assert opened(module(Sinusoid(), ways=1)).test_sampler()[0].support_x.shape == (3, 1)

@@ -1,0 +1,227 @@
+"""The main job, as real processes."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from tests.conftest import ROOT, TINY, Script
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    found = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    return found["state_dict"]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_results_are_those_of_the_contract(tiny_run: Path) -> None:
+    results = json.loads((tiny_run / "results.json").read_text())
+    assert results["schema"] == 1
+    assert results["algo"] == "reptile"
+    assert results["data"]["name"] == "glyphs"
+    assert len(results["data"]["fingerprint"]) >= 16
+    assert set(results["data"]["classes"]) == {"train", "val", "test"}
+    assert results["seed"] == 0
+    assert results["steps"] == 6
+    assert results["train_seconds"] > 0
+    assert results["eval_seconds"] > 0
+    assert results["config"]["algo"]["inner_steps"] == 5
+    assert results["versions"]["torch"] == torch.__version__
+    for protocol in ("transductive", "non_transductive"):
+        assert 0 <= results["test"][protocol]["accuracy"] <= 1
+        assert results["test"][protocol]["ci95"] >= 0
+        assert results["test"][protocol]["tasks"] == 6
+
+
+def test_metrics_lie_beside_them_as_csv(tiny_run: Path) -> None:
+    rows = list(csv.DictReader((tiny_run / "metrics.csv").open()))
+    losses = [row for row in rows if row["train/loss_before"]]
+    assert [int(row["step"]) for row in losses] == [1, 3, 5]  # every second of six
+    assert float(losses[-1]["train/outer_lr"]) == pytest.approx(1 / 6)  # the last step, not 0
+    assert any(row["val/transductive"] for row in rows)
+
+
+def test_the_resolved_config_composes_the_same_run(tiny_run: Path) -> None:
+    config = OmegaConf.load(tiny_run / "config.yaml")
+    assert config.model.num_classes == config.data.ways == 5
+
+
+def test_the_figure_shows_a_test_episode(tiny_run: Path) -> None:
+    picture = Image.open(tiny_run / "figures" / "test_episode.png")
+    assert len(set(picture.convert("L").getdata())) > 50
+
+
+def test_the_run_ends_with_a_table_and_the_way_to_upload(tiny_run: Path) -> None:
+    said = (tiny_run / "stdout.txt").read_text()
+    assert "non-transductive" in said
+    assert said.count("wandb sync") == 1
+
+
+def test_weights_and_biases_reads_the_offline_run_back(tiny_run: Path) -> None:
+    (run,) = (tiny_run / "wandb").glob("offline-run-*")
+    command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json"]
+    told = subprocess.run([*command, "--summary", run], capture_output=True, text=True, check=True)
+    for word in ("reptile", "glyphs", "train/loss_before", "val/transductive", "accuracy"):
+        assert word in told.stdout
+
+
+def test_the_csv_logger_alone_leaves_weights_and_biases_out(script: Script, tmp_path: Path) -> None:
+    done = script("train.py", *TINY, "logger=csv", "hydra.run.dir=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "run" / "wandb").exists()
+    assert "wandb" not in done.stdout
+    assert (tmp_path / "run" / "metrics.csv").exists()
+
+
+def test_evaluation_of_the_checkpoint_gives_the_runs_own_numbers(
+    script: Script, tiny_run: Path, tmp_path: Path
+) -> None:
+    done = script(
+        "evaluate.py", f"ckpt_path={tiny_run}/checkpoints/last.ckpt", "logger=csv",
+        "hydra.run.dir=again", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    again = json.loads((tmp_path / "again" / "results.json").read_text())
+    assert again["test"] == json.loads((tiny_run / "results.json").read_text())["test"]
+    assert again["steps"] == 6
+
+
+def test_evaluation_takes_other_shots_than_training_had(
+    script: Script, tiny_run: Path, tmp_path: Path
+) -> None:
+    """One training run serves the 1-shot and the 5-shot cell of a table."""
+    done = script(
+        "evaluate.py", f"ckpt_path={tiny_run}/checkpoints/last.ckpt", "data.shots=1", "eval.tasks=4",
+        "logger=csv", "hydra.run.dir=again", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    again = json.loads((tmp_path / "again" / "results.json").read_text())
+    assert again["config"]["data"]["shots"] == 1
+    assert again["test"]["transductive"]["tasks"] == 4
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
+    script: Script, environment: dict[str, str], tiny_run: Path, tmp_path: Path
+) -> None:
+    """A real SIGKILL, after the second checkpoint of a run as long as the tiny one."""
+    last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "src" / "train.py", *TINY, "logger=csv", "hydra.run.dir=killed",
+         "eval.monitor_tasks=200", "eval.monitor_every=3"],
+        cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "results.json").exists()
+    stopped_at = torch.load(last, weights_only=True)["global_step"]
+    assert 0 < stopped_at < 6
+
+    done = script(
+        "train.py", *TINY, "logger=csv", f"ckpt_path={last}", "hydra.run.dir=resumed", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert same_weights(tmp_path / "resumed", tiny_run)
+    results = [json.loads((f / "results.json").read_text()) for f in (tmp_path / "resumed", tiny_run)]
+    assert results[0]["test"] == results[1]["test"]
+    assert results[0]["steps"] == 6
+
+
+def test_a_finished_run_can_be_made_longer(script: Script, tiny_run: Path, tmp_path: Path) -> None:
+    done = script(
+        "train.py", *TINY, "trainer.max_steps=9", "logger=csv", "hydra.run.dir=longer",
+        f"ckpt_path={tiny_run}/checkpoints/last.ckpt", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "longer" / "results.json").read_text())["steps"] == 9
+
+
+def test_no_iterations_evaluate_the_random_initialisation(script: Script, tmp_path: Path) -> None:
+    done = script(
+        "train.py", "data=sinusoid", "trainer.max_steps=0", "trainer.progress=false", "eval.tasks=20",
+        "logger=csv", "hydra.run.dir=random", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "random" / "results.json").read_text())
+    assert results["steps"] == 0
+    assert set(results["test"]) == {"mse", "ci95", "tasks"}
+
+
+def test_a_multirun_gives_each_job_a_run_of_its_own(script: Script, tmp_path: Path) -> None:
+    done = script(
+        "train.py", "--multirun", *TINY, "seed=0,1", "eval.monitor_every=0", "hydra.sweep.dir=sweep",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    runs = [json.loads((tmp_path / "sweep" / job / "results.json").read_text()) for job in "01"]
+    assert [run["seed"] for run in runs] == [0, 1]
+    for job in "01":
+        assert len(list((tmp_path / "sweep" / job / "wandb").glob("offline-run-*"))) == 1
+
+
+MISTAKES = {
+    "a misspelt key": (["algo.inner_stepz=3"], "did you mean algo.inner_steps"),
+    "a misspelt choice": (["algo=reptil"], "did you mean reptile"),
+    "a wrong type": (["algo.inner_steps=many"], "algo.inner_steps"),
+    "more ways than classes": (["data.ways=500"], "data.ways"),
+    "more shots than images": (["data.shots=30"], "data.shots"),
+    "no such checkpoint": (["ckpt_path=nowhere.ckpt"], "nowhere.ckpt is not a file"),
+    "no GPU": (["trainer.accelerator=gpu"], "trainer.accelerator=cpu"),
+    "no archive": (
+        ["data=omniglot", "data.root=empty", "data.source.download=false"],
+        "images_background.zip",
+    ),
+    "no mini-ImageNet": (["data=miniimagenet", "data.root=empty"], "data.root"),
+}
+
+
+@pytest.mark.parametrize("what", MISTAKES)
+def test_a_mistake_ends_in_one_sentence(what: str, script: Script, tmp_path: Path) -> None:
+    overrides, words = MISTAKES[what]
+    done = script("train.py", *TINY, "logger=csv", *overrides, cwd=tmp_path)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("error:")] == [
+        done.stderr.splitlines()[-1]
+    ]
+    assert not list(tmp_path.rglob("results.json"))
+
+
+def test_a_checkpoint_of_another_network_is_refused(
+    script: Script, tiny_run: Path, tmp_path: Path
+) -> None:
+    done = script(
+        "train.py", *TINY, "logger=csv", "model.filters=16",
+        f"ckpt_path={tiny_run}/checkpoints/last.ckpt", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "another network" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_diverges_stops_and_keeps_its_last_good_weights(
+    script: Script, tmp_path: Path
+) -> None:
+    done = script(
+        "train.py", "data=sinusoid", "logger=csv", "trainer.progress=false", "algo.outer_lr=1e12",
+        "algo.inner_lr=1.0", "eval.monitor_every=0", "hydra.run.dir=run", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "outer iteration" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())
