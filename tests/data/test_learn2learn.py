@@ -183,8 +183,11 @@ def test_what_is_no_task_set_is_refused(source, splits, sentence):
     ("factory", "sentence"),
     [
         ("my_tasks", "must be of the form package.module:function"),
-        ("no_such_module:make", "no module no_such_module; set PYTHONPATH"),
-        ("firstorder.data:no_such", "firstorder.data has no no_such"),
+        (
+            "no_such_module:make",
+            "cannot be imported .No module named 'no_such_module'.: is PYTHONPATH",
+        ),
+        ("firstorder.data:no_such", "no attribute 'no_such'"),
     ],
 )
 def test_a_function_that_is_not_found_is_named(factory, sentence):

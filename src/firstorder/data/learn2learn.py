@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -131,21 +131,13 @@ class Learn2Learn:
         return splits
 
     def _function(self) -> Callable[[], Any]:
-        name, _, function = self.factory.partition(":")
         try:
-            module = import_module(name)
-        except ModuleNotFoundError as error:
-            if not f"{name}.".startswith(f"{error.name}."):
-                raise
+            return resolve_name(self.factory)
+        except (ImportError, AttributeError) as error:
             raise ValueError(
-                f"data.source.factory={self.factory} is not found: there is no module "
-                f"{error.name}; set PYTHONPATH to the folder it is in"
+                f"data.source.factory={self.factory} cannot be imported ({error}): is PYTHONPATH set "
+                "to the folder it is in?"
             ) from error
-        if not hasattr(module, function):
-            raise ValueError(
-                f"data.source.factory={self.factory} is not found: {name} has no {function}"
-            )
-        return getattr(module, function)
 
 
 class _Unfit(Exception):
