@@ -111,17 +111,16 @@ def _read_tar(path: Path, target: Target) -> Iterator[tuple[str, ReadClass]]:
 def _classes(file: IO[bytes], name: str, target: Target) -> Iterator[tuple[str, ReadClass]]:
     images, classes = load(file, name)
     for wnid in sorted(classes):
-        yield wnid, partial(_pictures, images, classes[wnid], target)
+        # a copy of the class alone, so that nobody holds this pickle when the next one is loaded
+        yield wnid, partial(_resized, images[classes[wnid]], target)
 
 
-def _pictures(images: np.ndarray, indices: list[int], target: Target) -> Pictures:
-    chosen = images[indices]
-    if chosen.shape[1:3] != (target.size, target.size):
-        size = (target.size, target.size)
-        chosen = np.stack(
-            [np.asarray(Image.fromarray(image).resize(size, target.filter)) for image in chosen]
-        )
-    return Pictures(chosen, [])
+def _resized(pixels: np.ndarray, target: Target) -> Pictures:
+    size = (target.size, target.size)
+    if pixels.shape[1:3] != size:
+        images = [Image.fromarray(image).resize(size, target.filter) for image in pixels]
+        pixels = np.stack([np.asarray(image) for image in images])
+    return Pictures(pixels, [])
 
 
 def _text(key: Any) -> str:
