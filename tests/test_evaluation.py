@@ -67,7 +67,9 @@ def test_tasks_at_once_score_as_tasks_in_turn(kind: str) -> None:
         order = episodes(3).order
         tasks = Episode(*(torch.randn(3, n, 1) for n in (10, 10, 20, 20)), order)
     scores = [
-        MetaLearner(algorithm, module, kind, outer_steps=1, parallel_evaluation=parallel).evaluate(tasks)
+        MetaLearner(algorithm, module, kind, outer_steps=1, parallel_evaluation=parallel).evaluate(
+            tasks
+        )
         for parallel in (False, True)
     ]
     assert scores[0].keys() == scores[1].keys()
@@ -91,7 +93,7 @@ def test_accuracy_is_the_fraction_of_query_images_named_right() -> None:
 
 
 def test_impossible_settings_are_named() -> None:
-    with pytest.raises(ValueError, match="eval.tasks must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=r"eval\.tasks must be at least 1, not 0"):
         EvaluationSettings(tasks=0)
-    with pytest.raises(ValueError, match="eval.monitor_every must be 0 or more"):
+    with pytest.raises(ValueError, match=r"eval\.monitor_every must be 0 or more"):
         EvaluationSettings(monitor_every=-1)

@@ -18,7 +18,14 @@ def fit(algorithm: Reptile, steps: int = 3, module: nn.Module | None = None) -> 
     torch.manual_seed(0)
     learner = MetaLearner(algorithm, module or MLP(hidden=[8]), "regression", outer_steps=steps)
     data = EpisodeDataModule(
-        Sinusoid(), algorithm, EVALUATION, seed=0, ways=1, shots=5, train_shots=10, outer_steps=steps
+        Sinusoid(),
+        algorithm,
+        EVALUATION,
+        seed=0,
+        ways=1,
+        shots=5,
+        train_shots=10,
+        outer_steps=steps,
     )
     trainer = Trainer(
         max_steps=steps, accelerator="cpu", logger=False, enable_checkpointing=False,

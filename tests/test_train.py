@@ -136,7 +136,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     )
     assert done.returncode == 0, done.stderr
     assert same_weights(tmp_path / "resumed", tiny_run)
-    results = [json.loads((f / "results.json").read_text()) for f in (tmp_path / "resumed", tiny_run)]
+    results = [
+        json.loads((f / "results.json").read_text()) for f in (tmp_path / "resumed", tiny_run)
+    ]
     assert results[0]["test"] == results[1]["test"]
     assert results[0]["steps"] == 6
 

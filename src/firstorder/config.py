@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, make_dataclass
 from functools import cache, partial, wraps
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, get_args, get_origin, get_type_hints
 
 import hydra
@@ -30,6 +32,7 @@ from omegaconf.errors import (
     MissingMandatoryValue,
     OmegaConfBaseException,
 )
+from torch import nn
 
 import firstorder.algo
 import firstorder.data
@@ -41,7 +44,13 @@ from firstorder.evaluation import EvaluationSettings
 from firstorder.learner import MetaLearner
 from firstorder.sentences import nearest
 
-CONTAINERS: dict[Any, Callable[..., Any]] = {Sequence: list, list: list, tuple: list, dict: dict, Mapping: dict}
+CONTAINERS: dict[Any, Callable[..., Any]] = {
+    Sequence: list,
+    list: list,
+    tuple: list,
+    dict: dict,
+    Mapping: dict,
+}
 
 CONF = Path(__file__).parents[2] / "conf"
 SHOW_TRACE = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -86,9 +95,9 @@ class DataConfig:
 
 
 @cache
-def schema(target: Callable[..., Any]) -> type:
+def schema(target: Any) -> type:
     """Make a dataclass of a class's typed keyword arguments: its signature is its schema."""
-    hints = get_type_hints(target.__init__)  # type: ignore[misc]
+    hints = get_type_hints(target.__init__)
     fields: list[tuple[str, Any, Any]] = [("_target_", str, "???")]
     for name, parameter in inspect.signature(target).parameters.items():
         kind, default = hints.get(name, Any), parameter.default
@@ -105,13 +114,25 @@ def schema(target: Callable[..., Any]) -> type:
 
 
 def register() -> None:
-    """Put the schemas into Hydra's store, so that a typo or a wrong type fails at composition."""
+    """Put the schemas into Hydra's store, so that a typo or a wrong type fails at composition.
+
+    Every algorithm, data set and network in its package has one, `/schema/algo/Reptile` and so on.
+    """
     store = ConfigStore.instance()
-    for package in (firstorder.algo, firstorder.data, firstorder.model):
+    for package, wanted in (
+        (firstorder.algo, lambda found: issubclass(found, MetaAlgorithm)),
+        (firstorder.data, lambda found: hasattr(found, "draw")),
+        (firstorder.model, lambda found: issubclass(found, nn.Module)),
+    ):
         group = "schema/" + package.__name__.rsplit(".", 1)[-1]
-        for name in package.__all__:
-            if not inspect.isabstract(target := getattr(package, name)):
-                store.store(group=group, name=name, node=schema(target))
+        for module in iter_modules(package.__path__, package.__name__ + "."):
+            members: dict[str, Any] = vars(import_module(module.name))
+            for name, found in members.items():
+                if not inspect.isclass(found):
+                    continue
+                abstract = inspect.isabstract(found) or getattr(found, "_is_protocol", False)
+                if found.__module__ == module.name and wanted(found) and not abstract:
+                    store.store(group=group, name=name, node=schema(found))
     store.store(group="schema", name="data", node=DataConfig)
     store.store(group="schema", name="trainer", node=TrainerConfig)
     store.store(group="schema", name="eval", node=schema(EvaluationSettings))
@@ -123,7 +144,7 @@ def build(cfg: DictConfig, key: str, *arguments: Any) -> Any:
     Raises:
         ValueError: a key or a type that the class does not take, or a mistake it finds itself.
     """
-    node = OmegaConf.to_container(OmegaConf.select(cfg, key), resolve=True)
+    node: Any = OmegaConf.to_container(OmegaConf.select(cfg, key), resolve=True)
     typed = OmegaConf.merge(OmegaConf.structured(schema(get_class(node["_target_"]))), node)
     try:
         return instantiate(typed, *arguments, _convert_="all")
@@ -193,6 +214,8 @@ def as_trained(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
 
     merged = OmegaConf.merge(trained, given(plain(cfg)))
     merged.logger = cfg.logger
+    if merged.logger.wandb:
+        merged.logger.wandb.group = (trained["logger"]["wandb"] or {}).get("group")
     if cfg.data.root is not None and "root" in merged.data.source:
         merged.data.source.root = cfg.data.root
     return merged  # type: ignore[return-value]
@@ -210,7 +233,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found["config"]["algo"]["_target_"]
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise ValueError(f"ckpt_path={path} is not a checkpoint of firstorder, or is cut off") from error
+        raise ValueError(
+            f"ckpt_path={path} is not a checkpoint of firstorder, or is cut off"
+        ) from error
     return found
 
 
@@ -246,7 +271,9 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable
             register()
             with answered():
                 os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
+                    job
+                )()
 
         return command
 
@@ -266,7 +293,7 @@ def answered() -> Iterator[None]:
 
 def sentence(error: BaseException) -> str:
     """Say what is wrong and what would be right, in one line."""
-    cause = error
+    cause: Any = error
     while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
         cause = cause.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.func import vmap
 from torchmetrics import CatMetric
@@ -62,7 +63,8 @@ class MetaLearner(LightningModule):
             self.register_buffer(f"inner_state_{index}", tensor)
         self._losses: list[Tensor] = []
         # One metric a protocol: torchmetrics gathers what other ranks scored.
-        self._scores = nn.ModuleDict({name: CatMetric() for name in PROTOCOLS[kind]})
+        self._scores = {name: CatMetric() for name in PROTOCOLS[kind]}
+        self.metrics = nn.ModuleDict(self._scores)
         self.scores: dict[str, Tensor] = {}
 
     @property
@@ -95,6 +97,7 @@ class MetaLearner(LightningModule):
                 " last): lower algo.inner_lr or algo.outer_lr; the weights before it are kept"
             )
         optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
         for group in optimizer.param_groups:
             group["lr"] = self.outer_lr(self.global_step)
         self.phi.grad = direction
@@ -111,13 +114,13 @@ class MetaLearner(LightningModule):
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         flat = self.trainer.strategy.reduce(flat, reduce_op="mean")
         pieces = flat.split([tensor.numel() for tensor in tensors])
-        direction, *state = (p.view(t.shape) for p, t in zip(pieces, tensors, strict=True))
-        return direction, self._state_type(*state)
+        mean, *rest = (p.view(t.shape) for p, t in zip(pieces, tensors, strict=True))
+        return mean, self._state_type(*rest)
 
     def _log_losses(self, first: Tensor, last: Tensor) -> None:
         """Log means over the last iterations, now and then: one call costs Lightning a millisecond."""
         self._losses.append(torch.stack([first, last]))
-        if self.global_step % self.log_every == 0:
+        if self.global_step % self.log_every == 0 or self.global_step == self.outer_steps:
             before, after = torch.stack(self._losses).mean(0)
             self._losses.clear()
             self.log_dict({"train/loss_before": before, "train/loss_after": after}, prog_bar=True)

@@ -52,12 +52,15 @@ def recording(
     if settings := config["logger"]["wandb"]:
         tags = [learner.algorithm.name, datamodule.source.name]
         offline = is_offline()
-        how = {"mode": "offline", "settings": wandb.Settings(silent=True)} if offline else {}
-        loggers.append(
-            WandbLogger(
-                save_dir=folder, tags=tags, job_type=job_type, config=config, **how, **settings
-            )
+        how: dict[str, Any] = (
+            {"mode": "offline", "settings": wandb.Settings(silent=True)} if offline else {}
         )
+        logger = WandbLogger(
+            save_dir=folder, tags=tags, job_type=job_type, config=config, **how, **settings
+        )
+        for prefix in "train", "val":  # on one axis, whatever else is logged between
+            logger.experiment.define_metric(f"{prefix}/*", step_metric="trainer/global_step")
+        loggers.append(logger)
     try:
         yield Record(loggers)
     finally:

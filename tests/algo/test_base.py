@@ -94,7 +94,11 @@ def test_a_new_algorithm_is_one_method() -> None:
             found = reptile(loss, self.optimizer, phi, state, batches)
             return found._replace(direction=found.direction / 2)
 
-    half = HalfReptile(**SETTINGS).meta_batch(loss, PHI, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1))
-    whole = Reptile(**SETTINGS).meta_batch(loss, PHI, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1))
+    half = HalfReptile(**SETTINGS).meta_batch(
+        loss, PHI, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1)
+    )
+    whole = Reptile(**SETTINGS).meta_batch(
+        loss, PHI, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1)
+    )
     torch.testing.assert_close(2 * half.direction, whole.direction)
     assert HalfReptile(**SETTINGS).name == "half_reptile"

@@ -27,7 +27,9 @@ def test_reptile_points_from_the_adapted_weights_to_phi() -> None:
 
 def test_one_step_is_stochastic_gradient_descent_on_the_expected_loss() -> None:
     """Eq. 6-7."""
-    reptile = Reptile(**{**SETTINGS, "inner_steps": 1}, inner_optimizer="sgd", divide_by_inner_lr=True)
+    reptile = Reptile(
+        **{**SETTINGS, "inner_steps": 1}, inner_optimizer="sgd", divide_by_inner_lr=True
+    )
     found = reptile.meta_gradient(loss, PHI, (), BATCHES[:1])
     torch.testing.assert_close(found.direction, grad(loss)(PHI, *BATCHES[0]))
 

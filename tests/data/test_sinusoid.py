@@ -25,7 +25,9 @@ def test_evaluation_asks_at_equally_spaced_points_training_at_random_ones() -> N
 
 def test_phases_average_to_the_zero_function() -> None:
     """Section 4: the mean over tasks is zero everywhere, so joint training learns nothing."""
-    waves = [Sinusoid().draw("test", np.random.default_rng(i), 1, 1, 9).query_y for i in range(2000)]
+    waves = [
+        Sinusoid().draw("test", np.random.default_rng(i), 1, 1, 9).query_y for i in range(2000)
+    ]
     assert np.abs(np.mean(waves, 0)).max() < 0.2
 
 

@@ -83,5 +83,7 @@ def test_batch_norm_uses_the_statistics_of_the_batch_and_epsilon_1e_3() -> None:
 
 
 def test_an_unknown_downsampling_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"model.downsample=strid is not known, did you mean stride"):
+    with pytest.raises(
+        ValueError, match=r"model.downsample=strid is not known, did you mean stride"
+    ):
         Conv4(num_classes=5, downsample="strid")

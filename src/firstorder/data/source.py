@@ -24,8 +24,11 @@ class TaskSource(Protocol):
         classes: number of classes in each split; empty for regression.
     """
 
-    name: str
-    kind: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
 
     @property
     def fingerprint(self) -> str: ...

@@ -61,7 +61,9 @@ def draw_curves(learner: MetaLearner, task: Episode) -> Figure:
             error = (fit - task.query_y).square().mean()
             label = f"{count} steps, MSE {error:.2f}"
             shade = 0.25 + 0.75 * count / len(batches)
-            axes.plot(task.query_x[:, 0], fit.detach()[:, 0], color="tab:blue", alpha=shade, label=label)
+            axes.plot(
+                task.query_x[:, 0], fit.detach()[:, 0], color="tab:blue", alpha=shade, label=label
+            )
         axes.plot(task.query_x[:, 0], task.query_y[:, 0], "k--", label="sine wave")
         axes.plot(task.support_x[:, 0], task.support_y[:, 0], "k^", label="support points")
         axes.set(title=title, xlabel="x")
