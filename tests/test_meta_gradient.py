@@ -220,7 +220,10 @@ def test_tasks_at_once_have_the_directions_of_tasks_alone(
     direction: Callable[..., MetaGradient], optimizer: InnerOptimizer
 ) -> None:
     state, tasks = warm(optimizer), [batches(3, seed) for seed in range(4)]
-    stacked = [tuple(torch.stack(field) for field in zip(*each, strict=True)) for each in zip(*tasks)]
+    stacked = [
+        tuple(torch.stack(field) for field in zip(*batch, strict=True))
+        for batch in zip(*tasks, strict=True)
+    ]
     at_once = vmap(lambda data: direction(loss, optimizer, PHI, state, data).direction)(stacked)
     alone = [direction(loss, optimizer, PHI, state, data).direction for data in tasks]
     torch.testing.assert_close(at_once, torch.stack(alone))

@@ -1,0 +1,74 @@
+"""Our gradients are those of learn2learn, an implementation by others."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from firstorder.algo import FOMAML, MAML
+from firstorder.inner_loop import Batch
+from firstorder.interop import import_learn2learn
+from firstorder.model import MLP, Conv4
+from firstorder.network import Network
+from firstorder.objective import CRITERIA, task_loss
+
+LR = 0.02
+SETTINGS = {"inner_steps": 4, "inner_batch_size": 10, "inner_lr": LR, "inner_optimizer": "sgd"}
+
+
+def waves() -> tuple[nn.Module, str, list[Batch]]:
+    generator = torch.Generator().manual_seed(0)
+    x = 10 * torch.rand(4, 10, 1, generator=generator, dtype=torch.float64) - 5
+    return MLP(hidden=(20, 20)).double(), "regression", [(each, 3 * each.sin()) for each in x]
+
+
+def images() -> tuple[nn.Module, str, list[Batch]]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(4, 10, 1, 28, 28, generator=generator, dtype=torch.float64)
+    y = torch.randint(5, (4, 10), generator=generator)
+    module = Conv4(num_classes=5, filters=6).double()
+    return module, "classification", list(zip(x, y, strict=True))
+
+
+def of_learn2learn(
+    module: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], batches: list[Batch], first: bool
+) -> Tensor:
+    """Return the gradient that learn2learn's MAML leaves in the module's parameters, (d,)."""
+    maml = import_learn2learn("algorithms.maml").MAML(module, lr=LR, first_order=first)
+    learner = maml.clone()
+    for x, y in batches[:-1]:
+        learner.adapt(loss(learner(x), y))
+    x, y = batches[-1]
+    loss(learner(x), y).backward()
+    return torch.cat([p.grad.flatten() for p in module.parameters()])
+
+
+@pytest.mark.parametrize("task", [waves, images])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("first_order", [False, True], ids=["maml", "fomaml"])
+def test_gradients_are_those_of_learn2learn(
+    task: Callable[[], tuple[nn.Module, str, list[Batch]]], reduction: str, first_order: bool
+) -> None:
+    torch.manual_seed(0)
+    module, kind, batches = task()
+    network = Network(module)
+    loss = task_loss(network, CRITERIA[kind], reduction)
+    phi = network.initial()
+
+    def theirs(prediction: Tensor, target: Tensor) -> Tensor:
+        each = CRITERIA[kind](prediction, target)
+        return each.sum() if reduction == "sum" else each.mean()
+
+    expected = of_learn2learn(module, theirs, batches, first_order)
+    exact = {"rtol": 1e-9, "atol": 1e-11 * expected.abs().max().item()}
+    if first_order:
+        weight_change = FOMAML(**SETTINGS, loss_reduction=reduction).meta_gradient(
+            loss, phi, (), batches
+        )
+        torch.testing.assert_close(weight_change.direction / LR, expected, **exact)
+    for checkpoint in {False, not first_order}:
+        maml = MAML(**SETTINGS, first_order=first_order, checkpoint=checkpoint)
+        torch.testing.assert_close(
+            maml.meta_gradient(loss, phi, (), batches).direction, expected, **exact
+        )

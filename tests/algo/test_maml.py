@@ -1,0 +1,67 @@
+import pytest
+import torch
+from torch import Tensor
+
+from firstorder.algo import FOMAML, MAML
+from firstorder.inner_loop import SGD, adapt
+
+SETTINGS = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
+PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)
+X = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+BATCHES = [(x, x.sum(1).sin()) for x in X]
+
+
+def loss(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return ((x @ phi).tanh() - y).square().sum()
+
+
+def direction(maml: MAML | FOMAML) -> Tensor:
+    return maml.meta_gradient(loss, PHI, maml.optimizer.init(PHI), BATCHES).direction
+
+
+@pytest.mark.parametrize("inner_optimizer", ["sgd", "adam"])
+def test_the_direction_is_what_autograd_finds(inner_optimizer: str) -> None:
+    maml = MAML(**SETTINGS, inner_optimizer=inner_optimizer)
+    phi = after = PHI.clone().requires_grad_()
+    state = maml.optimizer.init(PHI)
+    for batch in BATCHES[:-1]:
+        (gradient,) = torch.autograd.grad(loss(after, *batch), after, create_graph=True)
+        after, state = maml.optimizer.update(after, gradient, state)
+    (expected,) = torch.autograd.grad(loss(after, *BATCHES[-1]), phi)
+    torch.testing.assert_close(direction(maml), expected)
+
+
+@pytest.mark.parametrize("inner_optimizer", ["sgd", "adam"])
+def test_checkpointing_gives_the_same_direction(inner_optimizer: str) -> None:
+    whole = MAML(**SETTINGS, inner_optimizer=inner_optimizer)
+    saved = MAML(**SETTINGS, inner_optimizer=inner_optimizer, checkpoint=True)
+    torch.testing.assert_close(direction(saved), direction(whole))
+
+
+def test_first_order_is_the_gradient_where_adapting_leads() -> None:
+    adapted, _ = adapt(loss, SGD(0.05), PHI, (), BATCHES[:-1])
+    expected = torch.func.grad(loss)(adapted, *BATCHES[-1])
+    first = MAML(**SETTINGS, inner_optimizer="sgd", first_order=True)
+    torch.testing.assert_close(direction(first), expected)
+
+
+def test_under_sgd_fomaml_steps_along_the_first_order_gradient() -> None:
+    first = MAML(**SETTINGS, inner_optimizer="sgd", first_order=True)
+    torch.testing.assert_close(
+        direction(FOMAML(**SETTINGS, inner_optimizer="sgd")), 0.05 * direction(first)
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"inner_steps": 1}, "algo.inner_steps=1: MAML .* at least 2"),
+        (
+            {"first_order": True, "checkpoint": True},
+            "algo.checkpoint=true .* algo.first_order=true",
+        ),
+    ],
+)
+def test_a_setting_without_meaning_is_refused(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        MAML(**{**SETTINGS, **settings})  # type: ignore[arg-type]
