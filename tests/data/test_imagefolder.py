@@ -89,6 +89,20 @@ def test_classes_with_few_images_are_an_error_or_left_out_by_name(
     source.draw("train", np.random.default_rng(0), 5, 5, 0)
 
 
+def test_a_training_split_without_a_test_split_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "train", {"cat": 2, "dog": 2})
+    with pytest.raises(ValueError, match="both of the folders train and test, or neither"):
+        opened(tmp_path)
+
+
+def test_classes_that_are_left_out_do_not_count_in_the_split(tmp_path: Path) -> None:
+    write(tmp_path, dict.fromkeys("abcdefghij", 3) | dict.fromkeys("klmnopqrst", 1))
+    source = opened(tmp_path, min_images=2, ratios=[0.5, 0.0, 0.5])
+    assert source.classes == {"train": 5, "val": 0, "test": 5}
+    (tmp_path / "train.txt").write_text("a\nk\n")
+    assert opened(tmp_path, min_images=2).classes["train"] == 1
+
+
 def test_bad_files_are_named_and_counted_and_left_out_on_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

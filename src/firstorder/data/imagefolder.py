@@ -107,11 +107,13 @@ class ImageFolder(ImageSource):
         paths = {split: self.root / f"{split}.txt" for split in SPLITS}
         texts = {split: path.read_text() if path.is_file() else "" for split, path in paths.items()}
         lists = {
-            split: [line for line in text.splitlines() if line] for split, text in texts.items()
+            split: [line.strip() for line in text.splitlines() if line.strip()]
+            for split, text in texts.items()
         }
+        folders = {name for name, _ in self._classes()}
         for split, listed in lists.items():
             for name in listed:
-                if name not in names:
+                if name not in folders:
                     raise ValueError(f"{paths[split]} lists {name!r}, which is no folder beside it")
         _refuse_twins([name for listed in lists.values() for name in listed])
         if unlisted := sorted(set(names).difference(*lists.values())):
@@ -119,14 +121,22 @@ class ImageFolder(ImageSource):
         return lists
 
     def _split_folders(self) -> dict[str, Path]:
-        """Return the folder of each split; none where there are no such folders."""
+        """Return the folder of each split; none where there are no such folders.
+
+        Raises:
+            ValueError: one of train and test is there, and the other is not.
+        """
         found = {
             split: self.root / spelling
             for split, spellings in SPLITS.items()
             for spelling in spellings
             if (self.root / spelling).is_dir()
         }
-        return found if {"train", "test"} <= set(found) else {}
+        if ("train" in found) != ("test" in found):
+            raise ValueError(
+                f"{self.root} must hold both of the folders train and test, or neither"
+            )
+        return found if "train" in found else {}
 
     def _classes(self) -> list[tuple[str, list[Path]]]:
         """List the classes, named "train/cat" or "cat", and their files.

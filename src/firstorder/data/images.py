@@ -86,7 +86,8 @@ class ImageSource(ABC):
         starts, counts = cache.offsets[:-1], np.diff(cache.offsets)
         if self.rotations and cache.pixels.shape[-1] != cache.pixels.shape[-2]:
             raise ValueError(f"data.source.rotations=true needs square images in {self.name}")
-        for split, names in self.split(cache.names).items():
+        kept = [name for name in cache.names if counts[number[name]] >= self.min_images]
+        for split, names in self.split(kept).items():
             rows = np.array([number[name] for name in names], dtype=np.int64)
             rows = rows[counts[rows] >= self.min_images]
             turns = len(TURNS) if self.rotations and split == "train" else 1

@@ -1,10 +1,10 @@
 """Pickles from the net: mini-ImageNet's caches, read without running what they might carry."""
 
+import io
 import pickle
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +32,21 @@ HARMLESS = {
         for module, name in (("multiarray", "_reconstruct"), ("numeric", "_frombuffer"))
     ),
 }  # what a pickled dict of arrays and lists asks for
+
+
+class Sips(io.RawIOBase):
+    """Read a member of a tar in small pieces: it would read a large piece twice into memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self.file.read(min(len(buffer), 1 << 20))
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 class HarmlessUnpickler(pickle.Unpickler):
@@ -102,8 +117,8 @@ def _read_tar(path: Path, target: Target) -> Iterator[tuple[str, ReadClass]]:
                 member = next((m for m in tar if m.isfile() and m.name.endswith(ends)), None)
                 if member is None or (file := tar.extractfile(member)) is None:
                     raise ValueError(f"{path} lacks {ends[0]}: {ADVICE}")
-                with closing(file):
-                    yield from _classes(file, f"{member.name} in {path}", target)
+                with io.BufferedReader(Sips(file)) as sipped:
+                    yield from _classes(sipped, f"{member.name} in {path}", target)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} is no sound tar.gz archive ({error}): {ADVICE}") from None
 
