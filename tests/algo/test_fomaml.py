@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from firstorder.data.source import Task
 from firstorder.evaluation import EvaluationSettings
 from firstorder.inner_loop import adapt
 
-SETTINGS = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
+SETTINGS: dict[str, Any] = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
 PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)
 X = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 BATCHES = [(x, x.sum(1).sin()) for x in X]

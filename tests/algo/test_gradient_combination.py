@@ -1,10 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from firstorder.algo import FOMAML, GradientCombination, Joint, MetaAlgorithm, Reptile
 
-SETTINGS = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
+SETTINGS: dict[str, Any] = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
 PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)
 X = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 BATCHES = [(x, x.sum(1).sin()) for x in X]
@@ -52,6 +54,6 @@ def test_an_average_divides_by_the_sum_of_weights() -> None:
         ({"weights": [1.0, -1.0, 0.0], "average": True}, "algo.weights=.* sum to 0"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(settings: dict[str, object], sentence: str) -> None:
+def test_weights_that_do_not_fit_are_refused(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        GradientCombination(**SETTINGS, **settings)  # type: ignore[arg-type]
+        GradientCombination(**SETTINGS, **settings)

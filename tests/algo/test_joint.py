@@ -1,10 +1,12 @@
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.func import grad
 
 from firstorder.algo import Joint, Reptile
 
-SETTINGS = {"inner_batch_size": 4, "inner_lr": 0.05}
+SETTINGS: dict[str, Any] = {"inner_batch_size": 4, "inner_lr": 0.05}
 PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)
 X = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 BATCHES = [(x, x.sum(1).sin()) for x in X]

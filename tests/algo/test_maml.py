@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -5,7 +7,7 @@ from torch import Tensor
 from firstorder.algo import FOMAML, MAML
 from firstorder.inner_loop import SGD, adapt
 
-SETTINGS = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
+SETTINGS: dict[str, Any] = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
 PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)
 X = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 BATCHES = [(x, x.sum(1).sin()) for x in X]
@@ -62,6 +64,6 @@ def test_under_sgd_fomaml_steps_along_the_first_order_gradient() -> None:
         ),
     ],
 )
-def test_a_setting_without_meaning_is_refused(settings: dict[str, object], sentence: str) -> None:
+def test_a_setting_without_meaning_is_refused(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        MAML(**{**SETTINGS, **settings})  # type: ignore[arg-type]
+        MAML(**{**SETTINGS, **settings})
