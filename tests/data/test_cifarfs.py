@@ -76,6 +76,7 @@ def test_the_archive_is_fetched_from_a_mirror(tmp_path: Path) -> None:
     assert opened(tmp_path / "nothing", mirror=str(tmp_path / "mirror")).classes["test"] == 20
 
 
+@pytest.mark.real_data
 def test_real_cifar_fs_has_this_split(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = data_root / "cifar-fs" / "cifar100.zip"
     if not path.exists():

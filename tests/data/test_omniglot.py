@@ -128,6 +128,7 @@ def test_impossible_settings_are_refused_at_once() -> None:
         Omniglot("data", validation_classes=1200)
 
 
+@pytest.mark.real_data
 def test_real_omniglot_has_the_published_classes(real: Omniglot) -> None:
     assert real.classes == {"train": 4800, "val": 0, "test": 423}
     assert set(np.diff(real._opened().offsets).tolist()) == {20}
@@ -135,6 +136,7 @@ def test_real_omniglot_has_the_published_classes(real: Omniglot) -> None:
     assert real._opened().names[-1].startswith("ULOG/")
 
 
+@pytest.mark.real_data
 def test_real_omniglot_is_ink_0_on_background_255(real: Omniglot) -> None:
     pixels = real._opened().pixels
     assert pixels.shape == (32460, 1, 28, 28)
@@ -142,6 +144,7 @@ def test_real_omniglot_is_ink_0_on_background_255(real: Omniglot) -> None:
     assert 0.85 < (pixels == 255).mean() < 0.97
 
 
+@pytest.mark.real_data
 def test_a_task_of_real_omniglot_is_drawn_in_well_under_a_millisecond(real: Omniglot) -> None:
     rng = np.random.default_rng(0)
     seconds = []

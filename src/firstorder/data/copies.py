@@ -13,7 +13,7 @@ from typing import NamedTuple
 from firstorder.data import wnids
 from firstorder.data.archive import ADVICE, MAX_ENTRY, refuse_outside, refuse_web_page
 from firstorder.data.cache import ReadClass
-from firstorder.data.picture import Pictures, Target, read_pictures
+from firstorder.data.picture import Pictures, Target, read_files, read_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def find_csvs(folder: Path) -> Copy | None:
 
     def read(target: Target) -> Iterator[tuple[str, ReadClass]]:
         for wnid, names in read_csvs(folder).items():
-            yield wnid, partial(_read_files, [images / name for name in names], target)
+            yield wnid, partial(read_files, [images / name for name in names], target)
 
     return Copy(images, [images, *lists], read)
 
@@ -69,7 +69,7 @@ def find_folders(folder: Path) -> Copy | None:
                 raise ValueError(f"{folder} has no folder for the class {wnid} of mini-ImageNet")
             names = [path.name for path in found[wnid].iterdir() if path.name[0] != "."]
             chosen = choose(wnid, names, wanted.get(wnid))
-            yield wnid, partial(_read_files, [found[wnid] / name for name in chosen], target)
+            yield wnid, partial(read_files, [found[wnid] / name for name in chosen], target)
 
     return Copy(folder, list(found.values()), read)
 
@@ -143,13 +143,6 @@ def choose(wnid: str, names: Sequence[str], wanted: Sequence[str] | None) -> lis
     if len(indices) < len(wanted) or not 1 <= min(indices) <= max(indices) <= len(ordered):
         raise ValueError(f"{', '.join(CSVS)} name images of {wnid} which are not there")
     return [ordered[index - 1] for index in indices]
-
-
-def _read_files(paths: Sequence[Path], target: Target) -> Pictures:
-    for path in paths:
-        if not path.is_file():
-            raise ValueError(f"{path} is missing")
-    return read_pictures(((str(path), path.read_bytes) for path in paths), target)
 
 
 def _read_tar(

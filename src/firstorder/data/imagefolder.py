@@ -11,7 +11,7 @@ import numpy as np
 
 from firstorder.data.cache import ReadClass
 from firstorder.data.images import ImageSource
-from firstorder.data.picture import FORMATS, Pictures, Target, decode, resampling
+from firstorder.data.picture import Target, read_files, resampling
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class ImageFolder(ImageSource):
 
     def read(self) -> Iterator[tuple[str, ReadClass]]:
         for name, paths in self._classes():
-            yield name, partial(_pictures, paths, self.target)
+            yield name, partial(read_files, paths, self.target)
 
     def split(self, names: Sequence[str]) -> dict[str, list[str]]:
         if self._split_folders():
@@ -168,22 +168,6 @@ def _files(folder: Path) -> list[Path]:
     """List the files of a class, those in folders within its folder too."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return [path for path in paths if not path.name.startswith(".") and path.name not in LITTER]
-
-
-def _pictures(paths: Sequence[Path], target: Target) -> Pictures:
-    """Read the images of a class, and list the files that are none."""
-    pixels, bad = [], []
-    for path in paths:
-        try:
-            if path.suffix.lower() not in FORMATS:
-                raise ValueError(f"{path} is not named .png, .jpg, .jpeg or .webp")
-            pixels.append(decode(path.read_bytes(), str(path), target))
-        except OSError as error:
-            bad.append(f"{path} cannot be read ({error.strerror})")
-        except ValueError as error:
-            bad.append(str(error))
-    shape = (len(pixels), target.size, target.size, len(target.mode))
-    return Pictures(np.array(pixels, np.uint8).reshape(shape), bad)
 
 
 def _refuse_twins(names: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -58,11 +58,20 @@ def resampling(name: str) -> Resampling:
     return Resampling[name.upper()]
 
 
+def read_files(paths: Iterable[Path], target: Target) -> Pictures:
+    """Read the pictures of a class from files."""
+    return read_pictures(((str(path), path.read_bytes) for path in paths), target)
+
+
 def read_pictures(files: Iterable[tuple[str, Callable[[], bytes]]], target: Target) -> Pictures:
     """Read the pictures of a class from (path, function that gives the file's bytes)."""
     pixels, bad = [], []
     for path, read in files:
-        data = read()
+        try:
+            data = read()
+        except OSError as error:
+            bad.append(f"{path} cannot be read ({error.strerror})")
+            continue
         try:
             pixels.append(decode(data, path, target))
         except ValueError as error:
@@ -82,6 +91,8 @@ def decode(data: bytes, path: str, target: Target) -> np.ndarray:
     """
     if not data:
         raise ValueError(f"{path} is empty")
+    if target.strict and PurePath(path).suffix.lower() not in FORMATS:
+        raise ValueError(f"{path} is not named {', '.join(FORMATS)}")
     try:
         picture: Image.Image = Image.open(io.BytesIO(data))
         if complaint := _complaint(picture, data, path, target.strict):
