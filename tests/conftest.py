@@ -30,7 +30,7 @@ def script(environment: dict[str, str]) -> Script:
     """Run a script of src/ in a process of its own, in the folder `cwd`."""
 
     def run(
-        name: str, *overrides: str, cwd: Path, **environ: str
+        name: str | Path, *overrides: str, cwd: Path, **environ: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, ROOT / "src" / name, *overrides],

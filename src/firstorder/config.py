@@ -68,6 +68,7 @@ class TrainerConfig:
         log_every: outer iterations between two lines of metrics.
         checkpoint_every: outer iterations between two checkpoints.
         progress: show a progress bar.
+        compile: "always" or "never" compile the inner step; "auto" does for a run that is long enough.
     """
 
     max_steps: int = 1000
@@ -80,6 +81,7 @@ class TrainerConfig:
     log_every: int = 50
     checkpoint_every: int = 1000
     progress: bool = True
+    compile: str = "auto"
 
 
 @dataclass
@@ -126,10 +128,8 @@ def register() -> None:
     ):
         group = "schema/" + package.__name__.rsplit(".", 1)[-1]
         for module in iter_modules(package.__path__, package.__name__ + "."):
-            members: dict[str, Any] = vars(import_module(module.name))
-            for name, found in members.items():
-                if not inspect.isclass(found):
-                    continue
+            members: list[Any] = inspect.getmembers(import_module(module.name), inspect.isclass)
+            for name, found in members:
                 abstract = inspect.isabstract(found) or getattr(found, "_is_protocol", False)
                 if found.__module__ == module.name and wanted(found) and not abstract:
                     store.store(group=group, name=name, node=schema(found))
@@ -307,5 +307,5 @@ def sentence(error: BaseException) -> str:
         return f"{group}={name} is not known{nearest(name, cause.options)}"
     if isinstance(cause, OverrideParseException):
         return f"the override {cause.override} cannot be read: write key=value"
-    text = str(cause).splitlines()[0]
+    text = " ".join(str(cause).split("full_key:")[0].split())
     return f"{cause.full_key}: {text}" if getattr(cause, "full_key", None) else text
