@@ -1,0 +1,39 @@
+"""Answer a question of the paper by numbers: python src/analyze.py analysis=expansion."""
+
+import time
+
+from hydra.core.config_store import ConfigStore
+from lightning import seed_everything
+from omegaconf import DictConfig
+
+from firstorder.analysis import Expansion
+from firstorder.analysis.markdown import markdown
+from firstorder.command import entry, run_folder
+from firstorder.config import build, schema
+from firstorder.figures.expansion import draw_expansion
+
+FIGURES = {Expansion: draw_expansion}
+for question in FIGURES:
+    ConfigStore.instance().store(
+        group="schema/analysis", name=question.__name__, node=schema(question)
+    )
+
+
+@entry("analyze")
+def main(cfg: DictConfig) -> None:
+    """Measure, and write table.json, summary.md and a figure into the run folder."""
+    folder, start = run_folder(cfg), time.perf_counter()
+    seed_everything(cfg.seed, verbose=False)
+    analysis = build(cfg, "analysis")
+    table = analysis.measure()
+    table.to_json(folder / "table.json", orient="records", indent=1, double_precision=15)
+    summary = markdown(analysis.summarise(table))
+    (folder / "summary.md").write_text(summary)
+    figure = FIGURES[type(analysis)](table)
+    figure.savefig(folder / f"{type(analysis).__name__.lower()}.png", dpi=150)
+    print(summary)
+    print(f"measured in {time.perf_counter() - start:.0f} s; results in {folder}")
+
+
+if __name__ == "__main__":
+    main()
