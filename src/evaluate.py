@@ -3,7 +3,9 @@
 from lightning import seed_everything
 from omegaconf import DictConfig
 
-from firstorder.config import as_trained, assemble, entry, plain, read_checkpoint, run_folder
+from firstorder.checkpoint import as_trained, read_checkpoint
+from firstorder.command import entry, run_folder
+from firstorder.config import assemble, plain
 from firstorder.finish import final_test
 from firstorder.loggers import recording
 from firstorder.trainer import build_trainer

@@ -2,7 +2,8 @@
 
 from omegaconf import DictConfig
 
-from firstorder.config import build, entry
+from firstorder.command import entry
+from firstorder.config import build
 from firstorder.data.source import TaskSource
 
 

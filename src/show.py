@@ -5,7 +5,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from firstorder.config import build, entry
+from firstorder.command import entry
+from firstorder.config import build
 from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeSampler
 from firstorder.data.source import TaskSource
 from firstorder.figures.contact_sheet import draw_episodes

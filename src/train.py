@@ -5,7 +5,9 @@ import time
 from lightning import seed_everything
 from omegaconf import DictConfig
 
-from firstorder.config import assemble, check_resumable, entry, plain, run_folder
+from firstorder.checkpoint import check_resumable
+from firstorder.command import entry, run_folder
+from firstorder.config import assemble, plain
 from firstorder.finish import final_test
 from firstorder.loggers import recording
 from firstorder.trainer import LAST, build_trainer

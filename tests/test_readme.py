@@ -34,7 +34,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_new_part_is_one_file_and_one_yaml(chosen: str, copy: Path, script: Script) -> None:
     group, name = chosen.split("=")
-    overrides = [o for o in TINY if not o.startswith((f"{group}=", "model." if group == "model" else "-"))]
+    overrides = [
+        o for o in TINY if not o.startswith((f"{group}=", "model." if group == "model" else "-"))
+    ]
     done = script(
         copy / "src" / "train.py", *overrides, chosen, "logger=csv", f"hydra.run.dir={name}",
         cwd=copy, PYTHONPATH=str(copy / "src"),

@@ -60,7 +60,7 @@ def test_the_resolved_config_composes_the_same_run(tiny_run: Path) -> None:
 
 def test_the_figure_shows_a_test_episode(tiny_run: Path) -> None:
     picture = Image.open(tiny_run / "figures" / "test_episode.png")
-    assert len(set(picture.convert("L").getdata())) > 50
+    assert len(set(picture.convert("L").tobytes())) > 50
 
 
 def test_the_run_ends_with_a_table_and_the_way_to_upload(tiny_run: Path) -> None:
@@ -164,15 +164,37 @@ def test_no_iterations_evaluate_the_random_initialisation(script: Script, tmp_pa
 
 
 def test_a_multirun_gives_each_job_a_run_of_its_own(script: Script, tmp_path: Path) -> None:
-    done = script(
-        "train.py", "--multirun", *TINY, "seed=0,1", "eval.monitor_every=0", "hydra.sweep.dir=sweep",
-        cwd=tmp_path,
-    )  # fmt: skip
+    done = script("train.py", "--multirun", *TINY, "seed=0,1", "eval.monitor_every=0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    runs = [json.loads((tmp_path / "sweep" / job / "results.json").read_text()) for job in "01"]
-    assert [run["seed"] for run in runs] == [0, 1]
-    for job in "01":
-        assert len(list((tmp_path / "sweep" / job / "wandb").glob("offline-run-*"))) == 1
+    runs = sorted(tmp_path.glob("outputs/sweeps/*/reptile_glyphs/*"))
+    seeds = [json.loads((run / "results.json").read_text())["seed"] for run in runs]
+    assert seeds == [0, 1]
+    assert all(len(list((run / "wandb").glob("offline-run-*"))) == 1 for run in runs)
+
+
+def test_two_ranks_take_the_steps_of_one(script: Script, tmp_path: Path) -> None:
+    """Under SGD the ranks' shares of a meta-batch average to the whole."""
+    for devices in (1, 2):
+        done = script(
+            "train.py", "data=sinusoid", "trainer.max_steps=4", "algo.meta_batch_size=4", "logger=csv",
+            "eval.tasks=4", "eval.batch=4", "eval.monitor_every=0", "trainer.progress=false",
+            "trainer.accelerator=cpu", f"trainer.devices={devices}", f"hydra.run.dir=on{devices}",
+            cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    one, two = (weights(tmp_path / f"on{devices}")["phi"] for devices in (1, 2))
+    torch.testing.assert_close(two, one)
+    tests = [
+        json.loads((tmp_path / f / "results.json").read_text())["test"] for f in ("on1", "on2")
+    ]
+    assert tests[1]["mse"] == pytest.approx(tests[0]["mse"], rel=1e-4)
+    assert tests[1]["tasks"] == 4
+
+
+def test_many_ranks_and_a_sweep_do_not_go_together(script: Script, tmp_path: Path) -> None:
+    done = script("train.py", "--multirun", *TINY, "trainer.devices=2", "seed=0,1", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "trainer.devices=2 cannot go with --multirun" in done.stderr
 
 
 MISTAKES = {

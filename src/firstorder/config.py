@@ -1,37 +1,22 @@
 """The door: configs are typed by the signatures they fill, checked, and go no further."""
 
 import inspect
-import os
-import pickle
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
-from functools import cache, partial, wraps
+from functools import cache, partial
 from importlib import import_module
-from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, get_args, get_origin, get_type_hints
 
-import hydra
-import torch
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import (
-    HydraException,
     InstantiationException,
-    MissingConfigException,
-    OverrideParseException,
 )
+from hydra.types import RunMode
 from hydra.utils import get_class, instantiate
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import (
-    ConfigAttributeError,
-    ConfigKeyError,
-    MissingMandatoryValue,
-    OmegaConfBaseException,
-)
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 import firstorder.algo
@@ -42,7 +27,6 @@ from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.source import TaskSource
 from firstorder.evaluation import EvaluationSettings
 from firstorder.learner import MetaLearner
-from firstorder.sentences import nearest
 
 CONTAINERS: dict[Any, Callable[..., Any]] = {
     Sequence: list,
@@ -51,10 +35,6 @@ CONTAINERS: dict[Any, Callable[..., Any]] = {
     dict: dict,
     Mapping: dict,
 }
-
-CONF = Path(__file__).parents[2] / "conf"
-SHOW_TRACE = os.environ.get("HYDRA_FULL_ERROR") == "1"
-MISTAKES = (ValueError, HydraException, OmegaConfBaseException, MisconfigurationException)
 
 
 @dataclass
@@ -145,9 +125,12 @@ def build(cfg: DictConfig, key: str, *arguments: Any) -> Any:
         ValueError: a key or a type that the class does not take, or a mistake it finds itself.
     """
     node: Any = OmegaConf.to_container(OmegaConf.select(cfg, key), resolve=True)
-    typed = OmegaConf.merge(OmegaConf.structured(schema(get_class(node["_target_"]))), node)
     try:
+        typed = OmegaConf.merge(OmegaConf.structured(schema(get_class(node["_target_"]))), node)
         return instantiate(typed, *arguments, _convert_="all")
+    except OmegaConfBaseException as error:
+        error.full_key = f"{key}.{error.full_key}"
+        raise
     except InstantiationException as error:
         raise error.__cause__ or error from None
 
@@ -162,6 +145,11 @@ def assemble(cfg: DictConfig, config: dict[str, Any]) -> tuple[MetaLearner, Epis
     evaluation: EvaluationSettings = build(cfg, "eval")
     source: TaskSource = build(cfg, "data.source")
     ranks = cfg.trainer.devices * cfg.trainer.num_nodes
+    if ranks > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise ValueError(
+            f"trainer.devices={cfg.trainer.devices} cannot go with --multirun, where every process would"
+            " run the whole sweep: give each job one device, and let a launcher run jobs side by side"
+        )
     for key, value in {
         "algo.meta_batch_size": algorithm.meta_batch_size,
         "eval.tasks": evaluation.tasks,
@@ -196,116 +184,3 @@ def assemble(cfg: DictConfig, config: dict[str, Any]) -> tuple[MetaLearner, Epis
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Resolve a config into plain dicts, lists and values."""
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
-
-
-def run_folder(cfg: DictConfig) -> Path:
-    """Return this run's folder, the resolved config written into it."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
-    return folder
-
-
-def as_trained(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
-    """Return the config of a training run with the settings of `cfg` that are not null in it."""
-
-    def given(node: dict[str, Any]) -> dict[str, Any]:
-        nested = {k: given(v) if isinstance(v, dict) else v for k, v in node.items()}
-        return {key: value for key, value in nested.items() if value is not None}
-
-    merged = OmegaConf.merge(trained, given(plain(cfg)))
-    merged.logger = cfg.logger
-    if merged.logger.wandb:
-        merged.logger.wandb.group = (trained["logger"]["wandb"] or {}).get("group")
-    if cfg.data.root is not None and "root" in merged.data.source:
-        merged.data.source.root = cfg.data.root
-    return merged  # type: ignore[return-value]
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint onto the CPU, weights and plain values only.
-
-    Raises:
-        ValueError: there is none at the path, or it was not written by this project.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"ckpt_path={path} is not a file: name the last.ckpt of a run folder")
-    try:
-        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found["config"]["algo"]["_target_"]
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"ckpt_path={path} is not a checkpoint of firstorder, or is cut off"
-        ) from error
-    return found
-
-
-def check_resumable(path: str, config: dict[str, Any]) -> None:
-    """Check that a run can go on from a checkpoint.
-
-    Raises:
-        ValueError: it was written by another algorithm or for another network.
-    """
-    then = read_checkpoint(path)["config"]
-    for key, what in ("algo._target_", "algorithm"), ("model", "network"), ("seed", "seed"):
-        before, now = (OmegaConf.select(OmegaConf.create(c), key) for c in (then, config))
-        if before != now:
-            raise ValueError(
-                f"ckpt_path={path} was written with another {what}: {key}={before}, and this run has"
-                f" {now}; resume with the settings of its config.yaml"
-            )
-
-
-def entry(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Make a function of a config a command, whose user's mistakes end in one sentence.
-
-    HYDRA_FULL_ERROR=1 in the environment shows the stack trace instead.
-    """
-
-    def decorate(main: Callable[[DictConfig], None]) -> Callable[[], None]:
-        @wraps(main)
-        def job(cfg: DictConfig) -> None:
-            with answered():
-                main(cfg)
-
-        def command() -> None:
-            register()
-            with answered():
-                os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
-                    job
-                )()
-
-        return command
-
-    return decorate
-
-
-@contextmanager
-def answered() -> Iterator[None]:
-    """Turn a mistake of the user into one sentence and a non-zero exit."""
-    try:
-        yield
-    except MISTAKES as error:
-        if SHOW_TRACE:
-            raise
-        sys.exit(f"error: {sentence(error)}")
-
-
-def sentence(error: BaseException) -> str:
-    """Say what is wrong and what would be right, in one line."""
-    cause: Any = error
-    while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
-        cause = cause.__cause__
-    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
-        parent, _, name = str(cause.full_key).rpartition(".")
-        known = [key for key in (cause.parent_node or {}) if key != "_target_"]
-        return f"there is no setting {cause.full_key}{nearest(name, known, parent)}"
-    if isinstance(cause, MissingMandatoryValue):
-        return f"{cause.full_key} must be given: add {cause.full_key}=... to the command"
-    if isinstance(cause, MissingConfigException) and cause.options is not None:
-        group, _, name = str(cause.missing_cfg_file).rpartition("/")
-        return f"{group}={name} is not known{nearest(name, cause.options)}"
-    if isinstance(cause, OverrideParseException):
-        return f"the override {cause.override} cannot be read: write key=value"
-    text = " ".join(str(cause).split("full_key:")[0].split())
-    return f"{cause.full_key}: {text}" if getattr(cause, "full_key", None) else text

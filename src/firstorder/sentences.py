@@ -9,7 +9,9 @@ def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
     names = sorted(str(other) for other in known)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     dot = f"{prefix}." if prefix else ""
-    return f", did you mean {dot}{close[0]}?" if close else f"; there are: {', '.join(names)}"
+    if close:
+        return f", did you mean {dot}{close[0]}?"
+    return f"; there are: {', '.join(names)}" if names else "; there are none here"
 
 
 def one_of(key: str, value: str, known: Iterable[str]) -> None:

@@ -32,5 +32,5 @@ def test_phases_average_to_the_zero_function() -> None:
 
 
 def test_more_ways_than_one_are_refused() -> None:
-    with pytest.raises(ValueError, match="set data.ways=1"):
+    with pytest.raises(ValueError, match=r"set data\.ways=1"):
         Sinusoid().draw("train", np.random.default_rng(0), 5, 10, 0)
