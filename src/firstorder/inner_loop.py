@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.func import grad_and_value
+
+from firstorder.compilation import compilable, is_transformed
 
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # L(phi, x, y), a scalar
@@ -89,9 +92,26 @@ class Step(NamedTuple):
     loss: Tensor
 
 
+def gradient_and_value(loss: Loss, phi: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return L'(phi), (d,), and L(phi).
+
+    Where phi is only a point, plain autograd does it, at less cost than a transform that can itself be
+    transformed.
+    """
+    if is_transformed():
+        gradient, value = grad_and_value(loss)(phi, *batch)
+        return gradient, value
+    with torch.enable_grad():
+        point = phi.detach().requires_grad_()
+        value = loss(point, *batch)
+    (gradient,) = torch.autograd.grad(value, point)
+    return gradient, value.detach()
+
+
+@compilable
 def step(loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batch: Batch) -> Step:
     """Apply the update operator U_i: one optimiser step on one mini-batch (Eq. 9-10)."""
-    gradient, value = grad_and_value(loss)(phi, *batch)
+    gradient, value = gradient_and_value(loss, phi, batch)
     phi, state = optimizer.update(phi, gradient, state)
     return Step(phi, state, gradient, value)
 

@@ -10,6 +10,9 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 
+from firstorder.compilation import Compiler, is_wanted, use
+from firstorder.learner import MetaLearner
+
 LAST = "last.ckpt"
 
 # What Lightning says of itself at every start, of a run folder that Hydra has made, of a checkpoint
@@ -37,6 +40,31 @@ class SaveBeforeDying(Callback):
             trainer.save_checkpoint(self.path)
 
 
+class CompileInnerLoop(Callback):
+    """Run a run's inner steps compiled, in training and at evaluation.
+
+    Args:
+        setting: "auto", "always" or "never", see `firstorder.compilation.is_wanted`.
+    """
+
+    def __init__(self, setting: str) -> None:
+        self.setting, self.compiler = setting, Compiler()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        assert isinstance(pl_module, MetaLearner)
+        algorithm = pl_module.algorithm
+        steps = trainer.max_steps * algorithm.meta_batch_size * algorithm.inner_steps
+        use(self.compiler if is_wanted(self.setting, steps) else None)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        use(None)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        use(None)
+
+
 def build_trainer(
     folder: Path,
     loggers: list[Logger],
@@ -52,6 +80,7 @@ def build_trainer(
     log_every: int = 50,
     checkpoint_every: int = 1000,
     progress: bool = True,
+    compile: str = "auto",
 ) -> Trainer:
     """Build the Trainer of a run; the settings are those of `TrainerConfig`.
 
@@ -70,6 +99,7 @@ def build_trainer(
     callbacks: list[Callback] = [
         ModelCheckpoint(checkpoints, every_n_train_steps=checkpoint_every, **keep_last),
         SaveBeforeDying(checkpoints / LAST),
+        CompileInnerLoop(compile),
         *([TQDMProgressBar(refresh_rate=max(1, log_every // 5))] if progress else []),
     ]
     return Trainer(

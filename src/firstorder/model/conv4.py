@@ -53,5 +53,7 @@ class Conv4(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, (n, num_classes), for images, (n, in_channels, side, side) in [0, 1]."""
+        # Channels last in memory, in the same logical order: what a CPU's convolutions are fastest on.
+        x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
         logits: Tensor = self.head(self.features(x).flatten(1))
         return logits

@@ -1,0 +1,168 @@
+"""Compile the inner step to machine code, once for each network and mini-batch shape.
+
+The step is traced to a flat graph of tensor operations, which TorchInductor turns into a shared
+library, kept under the cache root: a later run with the same graph loads it in milliseconds. What
+runs is the same arithmetic in another order, equal to float tolerance.
+"""
+
+import hashlib
+import logging
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+from torch._functorch.compile_utils import fx_graph_cse
+from torch._inductor import aoti_compile_and_package, aoti_load_package
+from torch._inductor.cpp_builder import get_cpp_compiler
+from torch._inductor.exc import InvalidCxxCompiler
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from firstorder.convolution import AS_PRODUCTS
+from firstorder.data.cache import cache_root
+from firstorder.sentences import one_of
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Runner = Callable[[list[Tensor]], list[Tensor]]
+
+WORTHWHILE = 20_000  # inner steps: at some milliseconds saved in each, they pay for half a minute
+
+_active: ContextVar["Compiler | None"] = ContextVar("compiler", default=None)
+
+
+def use(compiler: "Compiler | None") -> None:
+    """Run what is `compilable` through a compiler from now on, or as written."""
+    _active.set(compiler)
+
+
+def compilable(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a pure function of tensors, and of hashable settings, be run by a `Compiler`.
+
+    Inside `grad` and `vmap`, which must see its operations, it runs as written.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        compiler = _active.get()
+        if compiler is None or is_transformed():
+            return function(*args, **kwargs)
+        return compiler.run(function, args)
+
+    return call
+
+
+def is_transformed() -> bool:
+    """Tell whether this runs inside `grad`, `vmap` or another of torch.func's transforms."""
+    return torch._C._functorch.maybe_current_level() is not None
+
+
+class Compiler:
+    """Keep the compiled forms of functions, by the shapes that they were called with."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[Any, tuple[Runner, Any]] = {}
+
+    def run(self, function: Callable[..., R], args: tuple[Any, ...]) -> R:
+        """Call a function of pytrees; their tensors are its inputs, the rest is compiled in."""
+        leaves, structure = tree_flatten(args)
+        tensors = [leaf.detach().contiguous() for leaf in leaves if isinstance(leaf, Tensor)]
+        settings = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))
+        key = (settings, torch.get_num_threads(), *((t.shape, t.dtype, t.device) for t in tensors))
+        if key not in self._compiled:
+            self._compiled[key] = compile_function(function, leaves, structure)
+        runner, out = self._compiled[key]
+        return tree_unflatten(runner(tensors), out)
+
+
+def compile_function(
+    function: Callable[..., Any], leaves: list[Any], structure: Any
+) -> tuple[Runner, Any]:
+    """Compile a function for arguments like these; return it and its output's structure."""
+    tensors = [leaf.detach().contiguous() for leaf in leaves if isinstance(leaf, Tensor)]
+    out: Any = None
+
+    def flat(*tensors: Tensor) -> list[Tensor]:
+        nonlocal out
+        given = iter(tensors)
+        filled = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        found, out = tree_flatten(function(*tree_unflatten(filled, structure)))
+        return found
+
+    on_cpu = all(t.device.type == "cpu" for t in tensors)
+    graph = make_fx(flat, decomposition_table=AS_PRODUCTS if on_cpu else {})(*tensors)
+    graph = torch.fx.GraphModule(graph, fx_graph_cse(graph.graph))
+    path = cache_root() / "compiled" / f"{identity(graph, tensors)}.pt2"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            build(graph, tensors, path)
+    return aoti_load_package(str(path)).loader.run, out
+
+
+def build(graph: torch.fx.GraphModule, tensors: list[Tensor], path: Path) -> None:
+    """Turn a graph into a library at the path."""
+    logger.info("compiling the inner step, once for this network and batch size ...")
+    start = time.perf_counter()
+    partial = path.with_name(f"{os.getpid()}-{path.name}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exported = torch.export.export(graph, tuple(tensors))
+        aoti_compile_and_package(exported, package_path=str(partial))
+    partial.replace(path)
+    logger.info("... in %.0f s; kept as %s", time.perf_counter() - start, path)
+
+
+def identity(graph: torch.fx.GraphModule, tensors: list[Tensor]) -> str:
+    """Digest what a library depends on: the graph, the shapes, torch, the processor, its threads."""
+    assert not list(graph.buffers()), "a step has no tensors but its arguments"
+    parts = [
+        graph.code,
+        [(t.shape, t.dtype, t.device) for t in tensors],
+        torch.__version__,
+        processor(),
+        torch.get_num_threads(),
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def processor() -> str:
+    """Name the processor's instructions: a library is compiled for the machine it runs on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    flags = [line for line in lines if line.startswith(("flags", "Features"))]
+    return flags[0] if flags else f"{platform.machine()} {platform.processor()}"
+
+
+def is_wanted(setting: str, inner_steps: int) -> bool:
+    """Tell whether to compile a run of so many inner steps, under trainer.compile=setting.
+
+    "auto" leaves short runs alone, whatever is cached, so that a run's numbers depend on its settings
+    only, and says so where the machine cannot compile.
+
+    Raises:
+        ValueError: "always" on a machine without a C++ compiler.
+    """
+    one_of("trainer.compile", setting, ["auto", "always", "never"])
+    if setting == "never" or (setting == "auto" and inner_steps < WORTHWHILE):
+        return False
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        remedy = "install g++ or clang++, or set trainer.compile=never"
+        if setting == "always":
+            raise ValueError(f"trainer.compile=always needs a C++ compiler: {remedy}") from None
+        logger.warning("no C++ compiler, so the inner loop runs uncompiled, slower: %s", remedy)
+        return False
+    return True

@@ -1,0 +1,115 @@
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._inductor.exc import InvalidCxxCompiler
+from torch.func import grad, vmap
+
+from firstorder import compilation
+from firstorder.compilation import WORTHWHILE, Compiler, compilable, is_wanted, use
+from firstorder.inner_loop import Adam, Batch, State, adapt, step
+from firstorder.model.layers import SameConv2d
+from firstorder.network import Network
+from firstorder.objective import cross_entropy, task_loss
+
+OPTIMIZER = Adam(lr=0.01)
+
+
+@pytest.fixture
+def network() -> Network:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(4, track_running_stats=False)
+    conv = SameConv2d(1, 4, stride=2, bias=False), SameConv2d(4, 4, stride=1, bias=False)
+    return Network(nn.Sequential(conv[0], norm, nn.ReLU(), conv[1], nn.Flatten(), nn.Linear(64, 3)))
+
+
+@pytest.fixture
+def task() -> list[Batch]:
+    torch.manual_seed(0)
+    return [(torch.rand(6, 1, 8, 8), torch.arange(6) % 3) for _ in range(4)]
+
+
+@pytest.fixture(autouse=True)
+def off_again() -> Iterator[None]:
+    yield
+    use(None)
+
+
+@pytest.mark.slow
+def test_compiled_steps_are_the_steps_and_are_kept(
+    network: Network, task: list[Batch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To float tolerance; and a later run loads what this one compiled."""
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    loss = task_loss(network, cross_entropy, "sum")
+    phi = network.initial()
+    state = OPTIMIZER.init(phi)
+
+    def run() -> tuple[Tensor, State]:
+        return adapt(loss, OPTIMIZER, phi, state, task)
+
+    before = phi.clone()
+    expected, expected_state = run()
+    use(Compiler())
+    found, found_state = run()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found_state, expected_state, rtol=1e-3, atol=1e-5)
+    assert torch.equal(phi, before)
+
+    assert len(list(tmp_path.rglob("*.pt2"))) == 1
+    monkeypatch.setattr(compilation, "build", None)
+    use(Compiler())
+    again, _ = run()
+    assert torch.equal(again, found)
+
+
+def test_a_step_inside_grad_or_vmap_runs_as_written() -> None:
+    @compilable
+    def square(x: Tensor) -> Tensor:
+        return (x * x).sum()
+
+    class Forbidden(Compiler):
+        def run(self, *_: object) -> None:  # type: ignore[override]
+            raise AssertionError
+
+    use(Forbidden())
+    x = torch.arange(3.0)
+    assert torch.equal(grad(square)(x), 2 * x)
+    assert torch.equal(vmap(square)(x[:, None]), x**2)
+    with pytest.raises(AssertionError):
+        square(x)
+
+
+def test_a_step_knows_its_own_name() -> None:
+    assert step.__name__ == "step"
+
+
+def test_short_runs_are_not_compiled_unless_asked_to() -> None:
+    assert not is_wanted("auto", WORTHWHILE - 1)
+    assert is_wanted("auto", WORTHWHILE)
+    assert is_wanted("always", 1)
+    assert not is_wanted("never", WORTHWHILE)
+
+
+def test_without_a_cpp_compiler_a_run_goes_on_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none() -> str:
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr(compilation, "get_cpp_compiler", none)
+    with caplog.at_level(logging.WARNING):
+        assert not is_wanted("auto", WORTHWHILE)
+    assert "no C++ compiler" in caplog.text
+    with pytest.raises(ValueError, match=r"trainer\.compile=always needs a C\+\+ compiler"):
+        is_wanted("always", 1)
+
+
+def test_a_misspelt_setting_is_answered() -> None:
+    with pytest.raises(
+        ValueError, match=r"trainer\.compile=alway is not known, did you mean always"
+    ):
+        is_wanted("alway", 1)
