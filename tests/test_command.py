@@ -31,9 +31,9 @@ def test_a_mistake_is_answered_with_the_key_and_what_would_be_right(
     override: str, answer: str
 ) -> None:
     register()
-    with pytest.raises((HydraException, OmegaConfBaseException)) as caught:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            build(compose("train", [override]), "algo")
+    composing = initialize_config_dir(str(CONF), version_base="1.3")
+    with composing, pytest.raises((HydraException, OmegaConfBaseException)) as caught:
+        build(compose("train", [override]), "algo")
     assert sentence(caught.value).startswith(answer)
 
 

@@ -143,6 +143,26 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     assert results[0]["steps"] == 6
 
 
+@pytest.mark.parametrize(("asked", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+def test_a_run_that_is_asked_to_stop_saves_its_last_iteration(
+    asked: signal.Signals, status: int, environment: dict[str, str], tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "src" / "train.py", "data=sinusoid", "logger=csv", "hydra.run.dir=run",
+         "trainer.max_steps=1000000", "trainer.progress=false", "trainer.log_every=2"],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    metrics, deadline = tmp_path / "run" / "metrics.csv", time.monotonic() + 120
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(asked)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "go on with ckpt_path=" in said
+    found = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert found["global_step"] > 0
+
+
 def test_a_finished_run_can_be_made_longer(script: Script, tiny_run: Path, tmp_path: Path) -> None:
     done = script(
         "train.py", *TINY, "trainer.max_steps=9", "logger=csv", "hydra.run.dir=longer",

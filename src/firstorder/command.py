@@ -1,6 +1,7 @@
 """Commands: functions of a config, whose user's mistakes end in one sentence."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -58,6 +60,8 @@ def answered() -> Iterator[None]:
     """Turn a mistake of the user into one sentence and a non-zero exit."""
     try:
         yield
+    except SIGTERMException:
+        sys.exit(128 + signal.SIGTERM)  # as the shell counts it: the run did not end
     except MISTAKES as error:
         if SHOW_TRACE:
             raise

@@ -38,6 +38,8 @@ class SaveBeforeDying(Callback):
     ) -> None:
         if trainer.state.fn == "fit" and trainer.global_step:
             trainer.save_checkpoint(self.path)
+            if trainer.is_global_zero:
+                print(f"stopped after {trainer.global_step} iterations; go on with ckpt_path={self.path}")
 
 
 class CompileInnerLoop(Callback):
