@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.func import vmap
+from torch.utils._pytree import tree_map
 
 from firstorder.data.episode import Episode
 from firstorder.inner_loop import InnerOptimizer, Loss, State, adapt
@@ -66,17 +67,13 @@ def predict_one_by_one(network: Network, phi: Tensor, task: Episode) -> Tensor:
     return vmap(last_output)(task.query_x)
 
 
-def evaluate_task(
-    network: Network, kind: str, loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State,
-    task: Episode,
-) -> dict[str, Tensor]:  # fmt: skip
-    """Adapt once, then score the query set under every protocol.
+def score(network: Network, kind: str, adapted: Tensor, task: Episode) -> dict[str, Tensor]:
+    """Score the query set under every protocol, with the weights that a task was adapted to.
 
     Returns:
         for classification, the accuracies "transductive" and "non_transductive", fractions; for
         regression the mean squared error "mse". Scalars all.
     """
-    adapted, _ = adapt(loss, optimizer, phi, state, task.support_batches())
     together = predict_transductively(network, adapted, task)
     if kind == "regression":
         return {"mse": (together - task.query_y).square().mean()}
@@ -86,3 +83,35 @@ def evaluate_task(
         return (logits.argmax(-1) == task.query_y).float().mean()
 
     return {"transductive": accuracy(together), "non_transductive": accuracy(alone)}
+
+
+def evaluate_task(
+    network: Network, kind: str, loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State,
+    task: Episode,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Adapt to one task, then score it."""
+    adapted, _ = adapt(loss, optimizer, phi, state, task.support_batches())
+    return score(network, kind, adapted, task)
+
+
+def evaluate_tasks(
+    network: Network, kind: str, loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State,
+    tasks: Episode,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Adapt to a batch of tasks at once, each from the same phi and state; return (tasks,) scores.
+
+    The tasks' weights are the rows of one matrix, (tasks, d), and so are the optimiser's moments. Each
+    row sees its own task's loss only, so that the gradient of the sum of their losses holds each task's
+    own, and a step on all of them is one step of the inner loop.
+    """
+    number, each = len(tasks.support_x), vmap(loss)
+
+    def total(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return each(phi, x, y).sum()
+
+    def rows(vector: Tensor) -> Tensor:
+        return vector.expand(number, -1) if vector.dim() else vector  # steps are counted once
+
+    batches = vmap(lambda task: Episode(*task).support_batches())(tuple(tasks))
+    adapted, _ = adapt(total, optimizer, rows(phi), tree_map(rows, state), batches)
+    return vmap(lambda phi, task: score(network, kind, phi, Episode(*task)))(adapted, tuple(tasks))

@@ -7,12 +7,11 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.func import vmap
 from torchmetrics import CatMetric
 
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.data.episode import Episode
-from firstorder.evaluation import PROTOCOLS, evaluate_task
+from firstorder.evaluation import PROTOCOLS, evaluate_task, evaluate_tasks
 from firstorder.inner_loop import SGD, Adam, InnerOptimizer, State, adapt
 from firstorder.network import Network
 from firstorder.objective import CRITERIA, task_loss
@@ -144,17 +143,11 @@ class MetaLearner(LightningModule):
 
     def evaluate(self, tasks: Episode) -> dict[str, Tensor]:
         """Score each task of a batch, every one from the same phi and inner state; (tasks,) each."""
-        optimizer, phi, state = self.evaluation_optimizer(), self.phi.detach(), self.inner_state
-
-        def score(task: tuple[Tensor, ...]) -> dict[str, Tensor]:
-            return evaluate_task(
-                self.network, self.kind, self.loss, optimizer, phi, state, Episode(*task)
-            )
-
-        tasks = tasks.to_float()
+        start = self.evaluation_optimizer(), self.phi.detach(), self.inner_state
+        asked, tasks = (self.network, self.kind, self.loss, *start), tasks.to_float()
         if self.parallel_evaluation:
-            return vmap(score)(tuple(tasks))
-        scores = [score(tasks.task(index)) for index in range(len(tasks.support_x))]
+            return evaluate_tasks(*asked, tasks)
+        scores = [evaluate_task(*asked, tasks.task(i)) for i in range(len(tasks.support_x))]
         return {name: torch.stack([each[name] for each in scores]) for name in scores[0]}
 
     def validation_step(self, tasks: Episode, index: int) -> None:

@@ -117,7 +117,7 @@ def maml_checkpointed(
             taken = step(loss, optimizer, phi, state, batch)
             return taken.phi, taken.state
 
-        _, pull_back = vjp(update, phi_j, state_j)
+        pull_back = vjp(update, phi_j, state_j)[1]
         cotangent = pull_back(cotangent)
     return MetaGradient(cotangent[0], points[-1][1], first, value)
 
