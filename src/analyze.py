@@ -1,18 +1,26 @@
 """Answer a question of the paper by numbers: python src/analyze.py analysis=expansion."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from lightning import seed_everything
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
+from pandas import DataFrame
 
-from firstorder.analysis import Expansion
+from firstorder.analysis import Expansion, Manifolds
 from firstorder.analysis.markdown import markdown
 from firstorder.command import entry, run_folder
 from firstorder.config import build, schema
 from firstorder.figures.expansion import draw_expansion
+from firstorder.figures.manifolds import draw_manifolds
 
-FIGURES = {Expansion: draw_expansion}
+FIGURES: dict[type, Callable[[Any, DataFrame], Figure]] = {
+    Expansion: draw_expansion,
+    Manifolds: draw_manifolds,
+}
 for question in FIGURES:
     ConfigStore.instance().store(
         group="schema/analysis", name=question.__name__, node=schema(question)
@@ -29,7 +37,7 @@ def main(cfg: DictConfig) -> None:
     table.to_json(folder / "table.json", orient="records", indent=1, double_precision=15)
     summary = markdown(analysis.summarise(table))
     (folder / "summary.md").write_text(summary)
-    figure = FIGURES[type(analysis)](table)
+    figure = FIGURES[type(analysis)](analysis, table)
     figure.savefig(folder / f"{type(analysis).__name__.lower()}.png", dpi=150)
     print(summary)
     print(f"measured in {time.perf_counter() - start:.0f} s; results in {folder}")
