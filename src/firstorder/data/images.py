@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from firstorder.data.augment import Augmentation, augmentation
-from firstorder.data.cache import Cache, ReadClass, build, cache_folder, open_cache
+from firstorder.data.cache import Cache, ReadClass, cache_folder, open_cache
+from firstorder.data.preparation import build
 from firstorder.data.source import Task
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firstorder.data.cache import build, open_cache
+from firstorder.data.cache import open_cache
 from firstorder.data.picture import Pictures
+from firstorder.data.preparation import build
 from tests.data.conftest import Patches
 
 
@@ -136,6 +138,18 @@ def test_an_unwritable_cache_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(ValueError, match=r"file/cache cannot be written .*FIRSTORDER_CACHE"):
         Patches().prepare()
+
+
+def test_a_full_disk_is_told_and_what_was_written_is_kept(cache: Path) -> None:
+    source, limits = Patches(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (900, limits[1]))
+    try:
+        with pytest.raises(ValueError, match=r"cannot be written .*FIRSTORDER_CACHE"):
+            source.prepare()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not source.folder().exists()
+    test_a_cache_gives_back_what_was_read(cache)
 
 
 def test_a_damaged_cache_is_named() -> None:
