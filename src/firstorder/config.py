@@ -66,13 +66,24 @@ class TrainerConfig:
 
 @dataclass
 class DataConfig:
-    """Say what tasks look like and where they come from."""
+    """Say what tasks look like and where they come from.
+
+    Attributes:
+        source: the task source.
+        ways: N, classes a task.
+        shots: K, support images a class at evaluation.
+        train_shots: images a class in training, the tail included.
+        root: folder where archives lie.
+        mirror: a URL or a folder to fetch archives from, before the public places.
+        workers: processes that draw episodes ahead; 0 draws them in the training process.
+    """
 
     source: Any = "???"
     ways: int = 5
     shots: int = 5
     train_shots: int = 10
     root: str = "data"
+    mirror: str | None = None
     workers: int = 0
 
 
