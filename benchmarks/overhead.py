@@ -2,10 +2,13 @@
 
 The real training loop runs; clocks note when each meta-batch begins and ends, and what lies between two
 of them is the overhead. The process's own CPU clock, over all its threads, does not count the time
-that other processes take; the wall clock does. python benchmarks/overhead.py [outer iterations]
+that other processes take; the wall clock does. The peak memory is that of the process so far.
+
+python benchmarks/overhead.py [outer iterations]
 """
 
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -28,7 +31,7 @@ OUT = Path("outputs/benchmarks")
 SETTINGS = {
     "sinusoid, csv": ["data=sinusoid", "logger=csv"],
     "glyphs, csv": ["data=glyphs", "logger=csv"],
-    "glyphs, csv and wandb": ["data=glyphs", "logger=wandb"],
+    "glyphs, csv and wandb": ["data=glyphs", "logger=wandb", "logger.wandb.group=benchmark"],
 }
 
 
@@ -66,6 +69,7 @@ def measure(overrides: list[str], iterations: int, folder: Path) -> dict[str, fl
         "outside_cpu_median_ms": float(np.median(outside[:, 1])),
         "outside_cpu_p90_ms": float(np.quantile(outside[:, 1], 0.9)),
         "outside_cpu_mean_ms": float(np.mean(outside[:, 1])),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
@@ -81,7 +85,7 @@ def main() -> None:
         f"\nms an outer iteration, of {iterations}; outside, the mean is to stay below {LIMIT_MS} ms"
     )
     print(f"{'':24s}      inside            outside")
-    print(f"{'':24s}   wall     cpu    wall     cpu cpu p90 cpu mean")
+    print(f"{'':24s}   wall     cpu    wall     cpu cpu p90 cpu mean peak MB")
     for name, row in found.items():
         print(f"{name:24s} " + " ".join(f"{value:7.2f}" for value in row.values()))
     OUT.mkdir(parents=True, exist_ok=True)

@@ -10,10 +10,10 @@ from torch.func import grad, vmap
 
 from firstorder import compilation
 from firstorder.compilation import WORTHWHILE, Compiler, compilable, is_wanted, use
-from firstorder.inner_loop import Adam, Batch, State, adapt, step
+from firstorder.inner_loop import SGD, Adam, Batch, State, adapt, step
 from firstorder.model.layers import SameConv2d
 from firstorder.network import Network
-from firstorder.objective import cross_entropy, task_loss
+from firstorder.objective import cross_entropy, squared_error, task_loss
 
 OPTIMIZER = Adam(lr=0.01)
 
@@ -81,6 +81,19 @@ def test_a_step_inside_grad_or_vmap_runs_as_written() -> None:
     assert torch.equal(vmap(square)(x[:, None]), x**2)
     with pytest.raises(AssertionError):
         square(x)
+
+
+def test_a_step_that_compiling_cannot_help_runs_as_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compilation, "build", None)
+    network = Network(nn.Sequential(SameConv2d(8, 1, stride=1, bias=False), nn.Flatten()))
+    loss = task_loss(network, squared_error, "mean")
+    x, phi = torch.rand(2, 8, 84, 84), network.initial()
+    arguments = loss, SGD(lr=0.01), phi, (), (x, torch.zeros(2, 84 * 84))
+    expected = step(*arguments)
+    use(Compiler())
+    torch.testing.assert_close(step(*arguments), expected)
 
 
 def test_a_step_knows_its_own_name() -> None:

@@ -103,6 +103,10 @@ def compile_function(
     on_cpu = all(t.device.type == "cpu" for t in tensors)
     graph = make_fx(flat, decomposition_table=AS_PRODUCTS if on_cpu else {})(*tensors)
     graph = torch.fx.GraphModule(graph, fx_graph_cse(graph.graph))
+    if on_cpu and any(n.target == torch.ops.aten.convolution.default for n in graph.graph.nodes):
+        # What is left to fuse around a library's convolutions does not pay for its call from outside.
+        logger.info("the inner step runs uncompiled: its images are too large for matrix products")
+        return lambda tensors: flat(*tensors), out
     path = cache_root() / "compiled" / f"{identity(graph, tensors)}.pt2"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):

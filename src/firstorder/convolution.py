@@ -26,7 +26,7 @@ def convolution(
 ) -> Tensor:  # fmt: skip
     """Return `torch.ops.aten.convolution` of images, (n, C, H, W), as (n, O, H', W')."""
     kernel, (out_h, out_w) = weight.shape[-2:], output_size(x, weight, stride, padding)
-    if not is_covered(weight, stride, dilation, transposed, len(x) * out_h * out_w, groups):
+    if not is_covered(weight, stride, dilation, transposed, len(x) * out_h * out_w):
         return NotImplemented
     y = patches(x, kernel, stride, padding, groups).flatten(1, 3).flatten(2) @ matrix(
         weight, groups
@@ -43,7 +43,7 @@ def convolution_backward(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
     """Return its gradients with respect to x, weight and bias, those that the mask asks for."""
     kernel, positions = weight.shape[-2:], dy.numel() // dy.shape[1]
-    if not is_covered(weight, stride, dilation, transposed, positions, groups):
+    if not is_covered(weight, stride, dilation, transposed, positions):
         return NotImplemented
     dx = dweight = dbias = None
     columns = to_groups(dy, groups).flatten(1, 3)  # (groups, n x positions, O / groups)
@@ -71,13 +71,12 @@ def is_covered(
     dilation: Sequence[int],
     transposed: bool,
     positions: int,
-    groups: int,
 ) -> bool:
     """Tell whether a convolution is one of images, plain, no pixel left out, and better off here."""
     if weight.dim() != 4 or transposed or any(d != 1 for d in dilation):
         return False
     covers = all(s <= k for s, k in zip(stride, weight.shape[-2:], strict=True))
-    return covers and (groups > 1 or positions * weight[0].numel() <= IN_CACHE)
+    return covers and positions * weight[0].numel() <= IN_CACHE
 
 
 def output_size(
