@@ -155,7 +155,7 @@ class MetaLearner(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         for name, values in self._collected().items():
-            self.log(f"val/{name}", values.mean(), prog_bar=True)
+            self.log(f"val/{name}", values.mean(), prog_bar=True, sync_dist=True)
 
     def test_step(self, tasks: Episode, index: int) -> None:
         self._collect(tasks)
