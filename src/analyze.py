@@ -10,16 +10,18 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from pandas import DataFrame
 
-from firstorder.analysis import Expansion, Manifolds
+from firstorder.analysis import Expansion, Manifolds, SineWave
 from firstorder.analysis.markdown import markdown
 from firstorder.command import entry, run_folder
 from firstorder.config import build, schema
 from firstorder.figures.expansion import draw_expansion
 from firstorder.figures.manifolds import draw_manifolds
+from firstorder.figures.sine_wave import draw_sine_wave
 
 FIGURES: dict[type, Callable[[Any, DataFrame], Figure]] = {
     Expansion: draw_expansion,
     Manifolds: draw_manifolds,
+    SineWave: draw_sine_wave,
 }
 for question in FIGURES:
     ConfigStore.instance().store(

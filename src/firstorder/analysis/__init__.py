@@ -2,5 +2,6 @@
 
 from firstorder.analysis.expansion import Expansion
 from firstorder.analysis.manifolds import Manifolds
+from firstorder.analysis.sine_wave import SineWave
 
-__all__ = ["Expansion", "Manifolds"]
+__all__ = ["Expansion", "Manifolds", "SineWave"]

@@ -1,0 +1,135 @@
+"""Section 4: random, MAML and Reptile initialisations on one sampled sine wave (Figure 1)."""
+
+import copy
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from firstorder.algo.base import MetaAlgorithm
+from firstorder.checkpoint import read_checkpoint
+from firstorder.data.datamodule import EpisodeDataModule
+from firstorder.data.episode import Episode
+from firstorder.evaluation import EvaluationSettings, predict_transductively
+from firstorder.inner_loop import trajectory
+from firstorder.learner import MetaLearner
+from firstorder.trainer import build_trainer
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SineWave:
+    """Fit initialisations to the ten points of one wave, step by step.
+
+    Attributes:
+        algorithms: those to train, `MetaAlgorithm`s by name. The first also says how the random
+            initialisation is fitted.
+        source: where waves come from, a `TaskSource`.
+        model: the network; its own parameters are the random initialisation.
+        checkpoints: trained runs, by name; an algorithm without one is trained here.
+        outer_steps: outer iterations to train for.
+        shots: points of the wave that are seen.
+        train_shots: points of a training wave, the tail included.
+        counts: inner steps after which the fit is kept.
+        task: number of the test wave.
+        seed: of the tasks.
+    """
+
+    algorithms: Any
+    source: Any
+    model: Any
+    checkpoints: dict[str, str] = field(default_factory=dict)
+    outer_steps: int = 2000
+    shots: int = 10
+    train_shots: int = 50
+    counts: Sequence[int] = (0, 1, 8, 32)
+    task: int = 0
+    seed: int = 0
+
+    def measure(self) -> pd.DataFrame:
+        """Return a row for each point: `kind` is "support", "wave" or "fit", the fit after `steps`."""
+        first = next(iter(self.algorithms.values()))
+        learners = {RANDOM: self.learner(first)}
+        for name, algorithm in self.algorithms.items():
+            learners[name] = self.learner(algorithm)
+            if name in self.checkpoints:
+                self.load(learners[name], self.checkpoints[name])
+            else:
+                self.train(learners[name])
+        wave = self.datamodule(first).test_sampler()[self.task].to_float()
+        rows = [(name, kind, steps, x, y) for name, learner in learners.items()
+                for kind, steps, x, y in self.fits(learner, wave)]  # fmt: skip
+        return pd.DataFrame(rows, columns=["initialisation", "kind", "steps", "x", "y"])
+
+    def learner(self, algorithm: MetaAlgorithm) -> MetaLearner:
+        """Return the random initialisation, to be trained by an algorithm."""
+        module = copy.deepcopy(self.model)
+        return MetaLearner(algorithm, module, self.source.kind, outer_steps=self.outer_steps)
+
+    def datamodule(self, algorithm: MetaAlgorithm) -> EpisodeDataModule:
+        """Return the waves to train on and to test on."""
+        evaluation = EvaluationSettings(
+            inner_steps=max(self.counts), inner_batch_size=self.shots, query_shots=50
+        )
+        return EpisodeDataModule(
+            self.source, algorithm, evaluation, seed=self.seed, ways=1, shots=self.shots,
+            train_shots=self.train_shots, outer_steps=self.outer_steps,
+        )  # fmt: skip
+
+    def train(self, learner: MetaLearner) -> None:
+        """Train as src/train.py does, on the CPU, and leave nothing behind."""
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = build_trainer(
+                Path(folder), [], max_steps=self.outer_steps, accelerator="cpu", progress=False
+            )
+            trainer.fit(learner, self.datamodule(learner.algorithm))
+
+    def load(self, learner: MetaLearner, path: str) -> None:
+        """Read what a run has learnt.
+
+        Raises:
+            ValueError: it is not a checkpoint, or one of another network or inner optimiser.
+        """
+        try:
+            learner.load_state_dict(read_checkpoint(path)["state_dict"])
+        except RuntimeError as error:
+            raise ValueError(
+                f"{path} does not fit this network and inner optimiser: give analysis the settings of"
+                " its config.yaml"
+            ) from error
+
+    def fits(self, learner: MetaLearner, wave: Episode) -> list[tuple[str, int, float, float]]:
+        """Return the wave, its support points, and the fits after each of `counts` steps."""
+        phi, optimizer = learner.phi.detach(), learner.evaluation_optimizer()
+        steps = trajectory(
+            learner.loss, optimizer, phi, learner.inner_state, wave.support_batches()
+        )
+        points = [phi, *(step.phi for step in steps)]
+        curves = {("support", 0): (wave.support_x, wave.support_y), ("wave", 0): wave[2:4]}
+        for count in self.counts:
+            with torch.no_grad():
+                fit = predict_transductively(learner.network, points[count], wave)
+            curves["fit", count] = (wave.query_x, fit)
+        return [
+            (kind, count, *point)
+            for (kind, count), (x, y) in curves.items()
+            for point in zip(x.flatten().tolist(), y.flatten().tolist(), strict=True)
+        ]
+
+    def summarise(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the mean squared error over the wave, a row an initialisation, a column a count."""
+        rows = []
+        for name, found in table.groupby("initialisation", sort=False):
+            wave = found[found.kind == "wave"].y.to_numpy()
+            fits = found[found.kind == "fit"].groupby("steps").y
+            errors = {
+                f"{steps} steps": f"{((fit.to_numpy() - wave) ** 2).mean():.3f}"
+                for steps, fit in fits
+            }
+            rows.append({"initialisation": name, **errors})
+        return pd.DataFrame(rows)
