@@ -19,7 +19,7 @@ def draw_sine_wave(study: SineWave, table: pd.DataFrame) -> Figure:
         wave, support = found[found.kind == "wave"], found[found.kind == "support"]
         axes.plot(wave.x, wave.y, "--", color="tab:red", linewidth=1.5, label="sine wave")
         for index, (steps, fit) in enumerate(found[found.kind == "fit"].groupby("steps")):
-            label = {0: "before", 1: "1 step"}.get(int(steps), f"{steps} steps")  # type: ignore[call-overload]
+            label = {0: "before", 1: "1 step"}.get(int(steps), f"{steps} steps")
             color = BLUES[min(index, len(BLUES) - 1)]
             axes.plot(fit.x, fit.y, color=color, linewidth=1.8, label=label)
         axes.plot(support.x, support.y, "^", color="black", label=f"{len(support)} points seen")
