@@ -39,6 +39,7 @@ def off_again() -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # half a minute of one core, shared with other tests
 def test_compiled_steps_are_the_steps_and_are_kept(
     network: Network, task: list[Batch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,8 +90,8 @@ def test_a_step_that_compiling_cannot_help_runs_as_written(
     monkeypatch.setattr(compilation, "build", None)
     network = Network(nn.Sequential(SameConv2d(8, 1, stride=1, bias=False), nn.Flatten()))
     loss = task_loss(network, squared_error, "mean")
-    x, phi = torch.rand(2, 8, 84, 84), network.initial()
-    arguments = loss, SGD(lr=0.01), phi, (), (x, torch.zeros(2, 84 * 84))
+    x, phi = torch.rand(2, 8, 96, 96), network.initial()
+    arguments = loss, SGD(lr=0.01), phi, (), (x, torch.zeros(2, 96 * 96))
     expected = step(*arguments)
     use(Compiler())
     torch.testing.assert_close(step(*arguments), expected)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IN_CACHE = 2**19  # numbers, 2 MB of float32
+IN_CACHE = 2**20  # numbers, 4 MB of float32
 
 
 def convolution(
