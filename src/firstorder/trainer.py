@@ -39,7 +39,9 @@ class SaveBeforeDying(Callback):
         if trainer.state.fn == "fit" and trainer.global_step:
             trainer.save_checkpoint(self.path)
             if trainer.is_global_zero:
-                print(f"stopped after {trainer.global_step} iterations; go on with ckpt_path={self.path}")
+                print(
+                    f"stopped after {trainer.global_step} iterations; go on with ckpt_path={self.path}"
+                )
 
 
 class CompileInnerLoop(Callback):
