@@ -13,6 +13,7 @@ from firstorder.algo.base import MetaAlgorithm
 from firstorder.data.episode import Episode
 from firstorder.evaluation import PROTOCOLS, evaluate_task, evaluate_tasks
 from firstorder.inner_loop import SGD, Adam, InnerOptimizer, State, adapt
+from firstorder.meta_gradient import MetaGradient
 from firstorder.network import Network
 from firstorder.objective import CRITERIA, task_loss
 
@@ -89,21 +90,28 @@ class MetaLearner(LightningModule):
             self.loss, self.phi.detach(), self.inner_state, tasks.to_float()
         )
         direction, state = self._average_over_ranks(found.direction, found.state)
-        if not torch.isfinite(direction.sum()):
-            raise NotFiniteError(
-                f"the update of outer iteration {self.global_step} is not finite (inner loss"
-                f" {found.first_loss.item():.3g} at the first step, {found.last_loss.item():.3g} at the"
-                " last): lower algo.inner_lr or algo.outer_lr; the weights before it are kept"
-            )
+        if not is_finite(direction):
+            raise self._diverged(found)
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         for group in optimizer.param_groups:
             group["lr"] = self.outer_lr(self.global_step)
         self.phi.grad = direction
+        before = self.phi.detach().clone()
         optimizer.step()
+        if not is_finite(self.phi.detach()):  # the step was too long for a float
+            self.phi.detach().copy_(before)
+            raise self._diverged(found)
         for index, tensor in enumerate(state):
             setattr(self, f"inner_state_{index}", tensor)
         self._log_losses(found.first_loss, found.last_loss)
+
+    def _diverged(self, found: MetaGradient) -> NotFiniteError:
+        return NotFiniteError(
+            f"the update of outer iteration {self.global_step} is not finite (inner loss"
+            f" {found.first_loss.item():.3g} at the first step, {found.last_loss.item():.3g} at the"
+            " last): lower algo.inner_lr or algo.outer_lr; the weights before it are kept"
+        )
 
     def _average_over_ranks(self, direction: Tensor, state: State) -> tuple[Tensor, State]:
         """Average over the ranks' equal shares of the meta-batch, in one message."""
@@ -120,10 +128,13 @@ class MetaLearner(LightningModule):
         """Log means over the last iterations, now and then: one call costs Lightning a millisecond."""
         self._losses.append(torch.stack([first, last]))
         if self.global_step % self.log_every == 0 or self.global_step == self.outer_steps:
-            before, after = torch.stack(self._losses).mean(0)
+            before, after = torch.stack(self._losses).mean(0).tolist()
             self._losses.clear()
-            self.log_dict({"train/loss_before": before, "train/loss_after": after}, prog_bar=True)
-            self.log("train/outer_lr", self.outer_lr(self.global_step - 1))
+            losses = {"train/loss_before": before, "train/loss_after": after}
+            self.log_dict(losses, prog_bar=True, logger=False)
+            done = self.global_step - 1  # iterations are counted from 0
+            for logger in self.loggers:
+                logger.log_metrics({**losses, "train/outer_lr": self.outer_lr(done)}, step=done)
 
     def evaluation_optimizer(self) -> InnerOptimizer:
         """Return the inner optimiser with evaluation's step size."""
@@ -176,3 +187,8 @@ class MetaLearner(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
+
+
+def is_finite(vector: Tensor) -> bool:
+    """Tell whether a vector holds neither NaN nor infinity, in one pass."""
+    return bool(torch.isfinite(vector.sum()))

@@ -117,7 +117,7 @@ def build_trainer(
         num_nodes=num_nodes,
         strategy=strategy,
         precision=precision,  # type: ignore[arg-type]
-        log_every_n_steps=1,  # the learner says when
+        log_every_n_steps=log_every,
         check_val_every_n_epoch=None,
         val_check_interval=monitor_every or None,
         limit_val_batches=None if monitor_every else 0,
