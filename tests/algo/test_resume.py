@@ -1,0 +1,51 @@
+"""Every algorithm goes on from a checkpoint to the bits of a run that was never stopped."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from lightning import Callback, Trainer
+
+from firstorder.command import CONF
+from firstorder.config import assemble, plain, register
+from firstorder.learner import MetaLearner
+from firstorder.trainer import LAST, build_trainer
+
+ALGORITHMS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
+
+
+class Fail(Callback):
+    """Die in the middle of the fourth iteration."""
+
+    def on_train_batch_start(self, trainer: Trainer, *args: object) -> None:
+        if trainer.global_step == 3:
+            raise RuntimeError("the machine went away")
+
+
+def fit(algo: str, folder: Path, *extra: Callback, resume: bool = False) -> MetaLearner:
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(
+            "train",
+            [f"algo={algo}", "data=sinusoid", "trainer.max_steps=6", "algo.meta_batch_size=2",
+             "algo.inner_optimizer=adam", "algo.parallel=false", "trainer.progress=false",
+             "trainer.accelerator=cpu", "trainer.compile=never"],
+        )  # fmt: skip
+    torch.manual_seed(0)
+    learner, data = assemble(cfg, {})
+    trainer = build_trainer(folder, [], **plain(cfg.trainer))
+    trainer.callbacks.extend(extra)  # type: ignore[attr-defined]
+    trainer.fit(learner, data, ckpt_path=folder / "checkpoints" / LAST if resume else None)
+    return learner
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_a_run_that_died_ends_with_the_same_bits(algo: str, tmp_path: Path) -> None:
+    whole = fit(algo, tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="went away"):
+        fit(algo, tmp_path / "died", Fail())
+    resumed = fit(algo, tmp_path / "died", resume=True)
+    one, other = whole.state_dict(), resumed.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
