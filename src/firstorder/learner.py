@@ -1,6 +1,7 @@
 """The outer loop, as a LightningModule around an algorithm and the weights it learns."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torchmetrics import CatMetric
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.data.episode import Episode
 from firstorder.evaluation import PROTOCOLS, evaluate_task, evaluate_tasks
-from firstorder.inner_loop import SGD, Adam, InnerOptimizer, State, adapt
+from firstorder.inner_loop import InnerOptimizer, State, adapt
 from firstorder.meta_gradient import MetaGradient
 from firstorder.network import Network
 from firstorder.objective import CRITERIA, task_loss
@@ -58,7 +59,7 @@ class MetaLearner(LightningModule):
         self.loss = task_loss(self.network, CRITERIA[kind], algorithm.loss_reduction)
         self.phi = nn.Parameter(self.network.initial())
         state = algorithm.optimizer.init(self.phi.detach())
-        self._state_type = type(state)
+        self._state_type, self._state_size = type(state), len(state)
         for index, tensor in enumerate(state):
             self.register_buffer(f"inner_state_{index}", tensor)
         self._losses: list[Tensor] = []
@@ -70,8 +71,8 @@ class MetaLearner(LightningModule):
     @property
     def inner_state(self) -> State:
         """The inner optimiser's state, which flows on from task to task in training."""
-        tensors = [t for name, t in self.named_buffers() if name.startswith("inner_state_")]
-        return self._state_type(*tensors)
+        names = (f"inner_state_{index}" for index in range(self._state_size))
+        return self._state_type(*(getattr(self, name) for name in names))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         outer = getattr(torch.optim, self.algorithm.outer_optimizer)
@@ -138,8 +139,8 @@ class MetaLearner(LightningModule):
 
     def evaluation_optimizer(self) -> InnerOptimizer:
         """Return the inner optimiser with evaluation's step size."""
-        kind = Adam if self.algorithm.inner_optimizer == "adam" else SGD
-        return kind(self.eval_inner_lr or self.algorithm.inner_lr)
+        lr = self.eval_inner_lr or self.algorithm.inner_lr
+        return replace(self.algorithm, inner_lr=lr).optimizer
 
     def adapt(self, task: Episode) -> Tensor:
         """Return the weights, (d,), that evaluation's inner loop reaches on one task of floats."""
