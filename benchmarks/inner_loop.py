@@ -32,7 +32,7 @@ from firstorder.inner_loop import Adam, step
 from firstorder.interop import import_learn2learn
 from firstorder.model import MLP, Conv4
 from firstorder.network import Network
-from firstorder.objective import CRITERIA, task_loss
+from firstorder.objective import CRITERIA, TaskLoss
 
 OUT = Path("outputs/benchmarks")
 TASKS = 20  # evaluated at once
@@ -73,7 +73,7 @@ CASES: dict[str, Callable[[], Case]] = {
 
 def ways_to_step(case: Case, compiled: bool) -> dict[str, tuple[Callable[[], Any], int]]:
     """Return what does an inner step in each way, and how many steps a call does."""
-    loss = task_loss(network := Network(case.module), CRITERIA[case.kind], "sum")
+    loss = TaskLoss(network := Network(case.module), CRITERIA[case.kind], "sum")
     optimizer, phi, compiler = Adam(LR), network.initial(), Compiler()
     state = optimizer.init(phi)
     batch = case.x, case.y
@@ -162,7 +162,7 @@ def growth(rounds: int) -> dict[str, dict[str, float]]:
         )
         case = images(size["ways"], size["ways"] * 10, 1, size["side"])
         network = Network(case.module)
-        loss, phi = task_loss(network, CRITERIA[case.kind], "sum"), network.initial()
+        loss, phi = TaskLoss(network, CRITERIA[case.kind], "sum"), network.initial()
         state = algorithm.optimizer.init(phi)
         order = torch.arange(size["steps"] * 2 * size["ways"]).remainder(len(case.x))
         one = Episode(case.x, case.y, case.x[:0], case.y[:0], order.view(size["steps"], -1))
@@ -188,7 +188,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    use(None)
+    use()
     a = torch.rand(1024, 1024)
     found: dict[str, Any] = {
         "threads": options.threads, "load": os.getloadavg()[0], "torch": torch.__version__,

@@ -9,11 +9,18 @@ from torch._inductor.exc import InvalidCxxCompiler
 from torch.func import grad, vmap
 
 from firstorder import compilation
-from firstorder.compilation import WORTHWHILE, Compiler, compilable, is_wanted, use
+from firstorder.compilation import (
+    WORTHWHILE,
+    Compiler,
+    compilable,
+    has_compiler,
+    is_worthwhile,
+    use,
+)
 from firstorder.inner_loop import SGD, Adam, Batch, State, adapt, step
 from firstorder.model.layers import SameConv2d
 from firstorder.network import Network
-from firstorder.objective import cross_entropy, squared_error, task_loss
+from firstorder.objective import TaskLoss, cross_entropy, squared_error
 
 OPTIMIZER = Adam(lr=0.01)
 
@@ -35,7 +42,7 @@ def task() -> list[Batch]:
 @pytest.fixture(autouse=True)
 def off_again() -> Iterator[None]:
     yield
-    use(None)
+    use()
 
 
 @pytest.mark.slow
@@ -45,7 +52,7 @@ def test_compiled_steps_are_the_steps_and_are_kept(
 ) -> None:
     """To float tolerance; and a later run loads what this one compiled."""
     monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
-    loss = task_loss(network, cross_entropy, "sum")
+    loss = TaskLoss(network, cross_entropy, "sum")
     phi = network.initial()
     state = OPTIMIZER.init(phi)
 
@@ -89,7 +96,7 @@ def test_a_step_that_compiling_cannot_help_runs_as_written(
 ) -> None:
     monkeypatch.setattr(compilation, "build", None)
     network = Network(nn.Sequential(SameConv2d(8, 1, stride=1, bias=False), nn.Flatten()))
-    loss = task_loss(network, squared_error, "mean")
+    loss = TaskLoss(network, squared_error, "mean")
     x, phi = torch.rand(2, 8, 96, 96), network.initial()
     arguments = loss, SGD(lr=0.01), phi, (), (x, torch.zeros(2, 96 * 96))
     expected = step(*arguments)
@@ -102,10 +109,10 @@ def test_a_step_knows_its_own_name() -> None:
 
 
 def test_short_runs_are_not_compiled_unless_asked_to() -> None:
-    assert not is_wanted("auto", WORTHWHILE - 1)
-    assert is_wanted("auto", WORTHWHILE)
-    assert is_wanted("always", 1)
-    assert not is_wanted("never", WORTHWHILE)
+    assert not is_worthwhile("auto", WORTHWHILE - 1)
+    assert is_worthwhile("auto", WORTHWHILE)
+    assert is_worthwhile("always", 1)
+    assert not has_compiler("never")
 
 
 def test_without_a_cpp_compiler_a_run_goes_on_and_says_so(
@@ -116,14 +123,14 @@ def test_without_a_cpp_compiler_a_run_goes_on_and_says_so(
 
     monkeypatch.setattr(compilation, "get_cpp_compiler", none)
     with caplog.at_level(logging.WARNING):
-        assert not is_wanted("auto", WORTHWHILE)
+        assert not has_compiler("auto")
     assert "no C++ compiler" in caplog.text
     with pytest.raises(ValueError, match=r"trainer\.compile=always needs a C\+\+ compiler"):
-        is_wanted("always", 1)
+        has_compiler("always")
 
 
 def test_a_misspelt_setting_is_answered() -> None:
     with pytest.raises(
         ValueError, match=r"trainer\.compile=alway is not known, did you mean always"
     ):
-        is_wanted("alway", 1)
+        has_compiler("alway")

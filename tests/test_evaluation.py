@@ -15,7 +15,7 @@ from firstorder.inner_loop import Adam, cycle_minibatches
 from firstorder.learner import MetaLearner
 from firstorder.model import MLP, Conv4
 from firstorder.network import Network
-from firstorder.objective import cross_entropy, task_loss
+from firstorder.objective import TaskLoss, cross_entropy
 
 
 def episodes(tasks: int, ways: int = 5, shots: int = 2, queries: int = 1) -> Episode:
@@ -85,7 +85,7 @@ def test_accuracy_is_the_fraction_of_query_images_named_right() -> None:
     task = Episode(
         images, torch.arange(5), images, torch.tensor([0, 1, 2, 3, 0]), torch.zeros(1, 5, dtype=int)
     )
-    loss = task_loss(network, cross_entropy, "sum")
+    loss = TaskLoss(network, cross_entropy, "sum")
     adam = Adam(lr=1e-6)
     scores = evaluate_task(network, "classification", loss, adam, phi, adam.init(phi), task)
     assert scores["transductive"] == pytest.approx(0.8)

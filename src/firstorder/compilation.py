@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import torch
 from filelock import FileLock
@@ -39,26 +39,38 @@ Runner = Callable[[list[Tensor]], list[Tensor]]
 
 WORTHWHILE = 20_000  # inner steps: at some milliseconds saved in each, they pay for half a minute
 
-_active: ContextVar["Compiler | None"] = ContextVar("compiler", default=None)
+
+class Engine(Protocol):
+    """Run a function in another way, with the same result to float tolerance."""
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Return what the function returns, or NotImplemented where this is not for the engine."""
+        ...
 
 
-def use(compiler: "Compiler | None") -> None:
-    """Run what is `compilable` through a compiler from now on, or as written."""
-    _active.set(compiler)
+_engines: ContextVar[tuple[Engine, ...]] = ContextVar("engines", default=())
+
+
+def use(*engines: Engine) -> None:
+    """Run what is `compilable` by the first of these engines that can, or as written."""
+    _engines.set(engines)
 
 
 def compilable(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a pure function of tensors, and of hashable settings, be run by a `Compiler`.
+    """Let a pure function of tensors, and of hashable settings, be run by an engine.
 
     Inside `grad` and `vmap`, which must see its operations, it runs as written.
     """
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        compiler = _active.get()
-        if compiler is None or is_transformed():
-            return function(*args, **kwargs)
-        return compiler.run(function, args)
+        engines = _engines.get()
+        if engines and not is_transformed():
+            for engine in engines:
+                found: R = engine.run(function, args)
+                if found is not NotImplemented:
+                    return found
+        return function(*args, **kwargs)
 
     return call
 
@@ -69,7 +81,7 @@ def is_transformed() -> bool:
 
 
 class Compiler:
-    """Keep the compiled forms of functions, by the shapes that they were called with."""
+    """Keep the compiled forms of functions, by the shapes that they were called with; an engine."""
 
     def __init__(self) -> None:
         self._compiled: dict[Any, tuple[Runner, Any]] = {}
@@ -149,17 +161,14 @@ def processor() -> str:
     return flags[0] if flags else f"{platform.machine()} {platform.processor()}"
 
 
-def is_wanted(setting: str, inner_steps: int) -> bool:
-    """Tell whether to compile a run of so many inner steps, under trainer.compile=setting.
-
-    "auto" leaves short runs alone, whatever is cached, so that a run's numbers depend on its settings
-    only, and says so where the machine cannot compile.
+def has_compiler(setting: str) -> bool:
+    """Tell whether to compile anything at all under trainer.compile=setting.
 
     Raises:
         ValueError: "always" on a machine without a C++ compiler.
     """
     one_of("trainer.compile", setting, ["auto", "always", "never"])
-    if setting == "never" or (setting == "auto" and inner_steps < WORTHWHILE):
+    if setting == "never":
         return False
     try:
         get_cpp_compiler()
@@ -170,3 +179,11 @@ def is_wanted(setting: str, inner_steps: int) -> bool:
         logger.warning("no C++ compiler, so the inner loop runs uncompiled, slower: %s", remedy)
         return False
     return True
+
+
+def is_worthwhile(setting: str, inner_steps: int) -> bool:
+    """Tell whether to compile a network's own step for a run of so many inner steps.
+
+    "auto" leaves short runs alone, whatever is cached: a run's numbers depend on its settings only.
+    """
+    return setting == "always" or inner_steps >= WORTHWHILE

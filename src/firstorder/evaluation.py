@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_map
 from firstorder.data.episode import Episode
 from firstorder.inner_loop import InnerOptimizer, Loss, State, adapt
 from firstorder.network import Network
+from firstorder.objective import OverTasks
 
 PROTOCOLS = {"classification": ("transductive", "non_transductive"), "regression": ("mse",)}
 
@@ -100,18 +101,14 @@ def evaluate_tasks(
 ) -> dict[str, Tensor]:  # fmt: skip
     """Adapt to a batch of tasks at once, each from the same phi and state; return (tasks,) scores.
 
-    The tasks' weights are the rows of one matrix, (tasks, d), and so are the optimiser's moments. Each
-    row sees its own task's loss only, so that the gradient of the sum of their losses holds each task's
-    own, and a step on all of them is one step of the inner loop.
+    The tasks' weights are the rows of one matrix, (tasks, d), and so are the optimiser's moments: a step
+    on all of them is one step of the inner loop.
     """
-    number, each = len(tasks.support_x), vmap(loss)
-
-    def total(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return each(phi, x, y).sum()
+    number = len(tasks.support_x)
 
     def rows(vector: Tensor) -> Tensor:
         return vector.expand(number, -1) if vector.dim() else vector  # steps are counted once
 
     batches = vmap(lambda task: Episode(*task).support_batches())(tuple(tasks))
-    adapted, _ = adapt(total, optimizer, rows(phi), tree_map(rows, state), batches)
+    adapted, _ = adapt(OverTasks(loss), optimizer, rows(phi), tree_map(rows, state), batches)
     return vmap(lambda phi, task: score(network, kind, phi, Episode(*task)))(adapted, tuple(tasks))

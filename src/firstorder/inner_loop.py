@@ -84,11 +84,10 @@ class Adam:
 
 
 class Step(NamedTuple):
-    """Hold where one inner step led, phi_{i+1}, and the gradient g_i and loss L_i(phi_i) it saw."""
+    """Hold where one inner step led, phi_{i+1}, and the loss L_i(phi_i) that it descended."""
 
     phi: Tensor
     state: State
-    gradient: Tensor
     loss: Tensor
 
 
@@ -113,7 +112,7 @@ def step(loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batch
     """Apply the update operator U_i: one optimiser step on one mini-batch (Eq. 9-10)."""
     gradient, value = gradient_and_value(loss, phi, batch)
     phi, state = optimizer.update(phi, gradient, state)
-    return Step(phi, state, gradient, value)
+    return Step(phi, state, value)
 
 
 def trajectory(

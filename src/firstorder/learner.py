@@ -16,7 +16,7 @@ from firstorder.evaluation import PROTOCOLS, evaluate_task, evaluate_tasks
 from firstorder.inner_loop import InnerOptimizer, State, adapt
 from firstorder.meta_gradient import MetaGradient
 from firstorder.network import Network
-from firstorder.objective import CRITERIA, task_loss
+from firstorder.objective import CRITERIA, TaskLoss
 
 
 class NotFiniteError(ValueError):
@@ -56,7 +56,7 @@ class MetaLearner(LightningModule):
         self.eval_inner_lr, self.parallel_evaluation = eval_inner_lr, parallel_evaluation
         self.config = dict(config or {})
         self.network = Network(module)
-        self.loss = task_loss(self.network, CRITERIA[kind], algorithm.loss_reduction)
+        self.loss = TaskLoss(self.network, CRITERIA[kind], algorithm.loss_reduction)
         self.phi = nn.Parameter(self.network.initial())
         state = algorithm.optimizer.init(self.phi.detach())
         self._state_type, self._state_size = type(state), len(state)

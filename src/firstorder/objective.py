@@ -1,9 +1,11 @@
 """What a task asks for: the loss that its learner descends."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
+from torch.func import vmap
 
 from firstorder.inner_loop import Loss
 from firstorder.network import Network
@@ -24,15 +26,31 @@ def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
 CRITERIA: dict[str, Criterion] = {"classification": cross_entropy, "regression": squared_error}
 
 
-def task_loss(network: Network, criterion: Criterion, reduction: str) -> Loss:
-    """Build L(phi, x, y), the sum or the mean over a mini-batch.
+@dataclass(frozen=True)
+class TaskLoss:
+    """Be L(phi, x, y), the sum or the mean over a mini-batch.
 
     The authors' code differentiates the *sum*, so that under SGD the published inner learning rates
     stand for steps that grow with the batch; under Adam it hardly matters.
     """
 
-    def loss(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        losses = criterion(network(phi, x), y)
-        return losses.sum() if reduction == "sum" else losses.mean()
+    network: Network
+    criterion: Criterion
+    reduction: str
 
-    return loss
+    def __call__(self, phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        losses = self.criterion(self.network(phi, x), y)
+        return losses.sum() if self.reduction == "sum" else losses.mean()
+
+
+@dataclass(frozen=True)
+class OverTasks:
+    """Be the sum of many tasks' losses: weights, inputs and labels have a leading axis of tasks.
+
+    Each task's loss depends on its own row of weights: the gradient, (tasks, d), holds each task's own.
+    """
+
+    loss: Loss
+
+    def __call__(self, phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return vmap(self.loss)(phi, x, y).sum()

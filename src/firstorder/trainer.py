@@ -10,8 +10,9 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 
-from firstorder.compilation import Compiler, is_wanted, use
+from firstorder.compilation import Compiler, has_compiler, is_worthwhile, use
 from firstorder.learner import MetaLearner
+from firstorder.native import NativeSteps
 
 LAST = "last.ckpt"
 
@@ -45,10 +46,13 @@ class SaveBeforeDying(Callback):
 
 
 class CompileInnerLoop(Callback):
-    """Run a run's inner steps compiled, in training and at evaluation.
+    """Run a run's inner steps in machine code, in training and at evaluation.
+
+    The published convolutional networks have steps of their own, built once on a machine; those of
+    other networks are compiled where the run is long enough to pay for it.
 
     Args:
-        setting: "auto", "always" or "never", see `firstorder.compilation.is_wanted`.
+        setting: "auto", "always" or "never", see `firstorder.compilation`.
     """
 
     def __init__(self, setting: str) -> None:
@@ -58,15 +62,19 @@ class CompileInnerLoop(Callback):
         assert isinstance(pl_module, MetaLearner)
         algorithm = pl_module.algorithm
         steps = trainer.max_steps * algorithm.meta_batch_size * algorithm.inner_steps
-        use(self.compiler if is_wanted(self.setting, steps) else None)
+        if has_compiler(self.setting):
+            compiler = [self.compiler] if is_worthwhile(self.setting, steps) else []
+            use(NativeSteps(), *compiler)
+        else:
+            use()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        use(None)
+        use()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        use(None)
+        use()
 
 
 def build_trainer(

@@ -12,7 +12,7 @@ from firstorder.inner_loop import Batch
 from firstorder.interop import import_learn2learn
 from firstorder.model import MLP, Conv4
 from firstorder.network import Network
-from firstorder.objective import CRITERIA, task_loss
+from firstorder.objective import CRITERIA, TaskLoss
 
 LR = 0.02
 SETTINGS: dict[str, Any] = {
@@ -59,7 +59,7 @@ def test_gradients_are_those_of_learn2learn(
     torch.manual_seed(0)
     module, kind, batches = task()
     network = Network(module)
-    loss = task_loss(network, CRITERIA[kind], reduction)
+    loss = TaskLoss(network, CRITERIA[kind], reduction)
     phi = network.initial()
 
     def theirs(prediction: Tensor, target: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from firstorder.data.source import TaskSource
 from firstorder.inner_loop import SGD, Loss
 from firstorder.meta_gradient import MetaGradient, fomaml, maml, reptile
 from firstorder.network import Network
-from firstorder.objective import CRITERIA, task_loss
+from firstorder.objective import CRITERIA, TaskLoss
 
 MINIBATCHES = 11  # of a task: a prime, see `orders`
 
@@ -162,7 +162,7 @@ class Expansion:
         """
         module: nn.Module = self.model
         network = Network(module.double())
-        loss = task_loss(network, CRITERIA[self.source.kind], self.loss_reduction)
+        loss = TaskLoss(network, CRITERIA[self.source.kind], self.loss_reduction)
         phi, tasks = network.initial(), self.draw()
         pairs = [average_gradients(loss, phi, x, y) for x, y in tasks]
         avg_grad, inner = (torch.stack(each).mean(0) for each in zip(*pairs, strict=True))

@@ -36,6 +36,7 @@ class Conv4(nn.Module):
     ) -> None:
         super().__init__()
         one_of("model.downsample", downsample, ["stride", "pool"])
+        self.filters, self.downsample, self.conv_bias = filters, downsample, conv_bias
         pool = downsample == "pool"
         blocks: list[nn.Module] = []
         channels, side = in_channels, image_size
@@ -55,5 +56,7 @@ class Conv4(nn.Module):
         """Return logits, (n, num_classes), for images, (n, in_channels, side, side) in [0, 1]."""
         # Channels last in memory, in the same logical order: what a CPU's convolutions are fastest on.
         x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-        logits: Tensor = self.head(self.features(x).flatten(1))
+        features: Tensor = self.features(x)
+        # Flattened as (rows, columns, filters), as published, and without a copy.
+        logits: Tensor = self.head(features.permute(0, 2, 3, 1).flatten(1))
         return logits

@@ -1,0 +1,109 @@
+// One inner step of a convolutional network on a processor, see pass.h: what Python calls.
+
+#include <atomic>
+#include <memory>
+#include <numeric>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "pass.h"
+
+struct Optimizer {
+  int adam;
+  float lr, beta1, beta2, eps;
+};
+
+struct Tensors {  // of some tasks: images (tasks, n, C, H, W), labels (tasks, n), vectors (tasks,
+                  // d), losses (tasks)
+  const float* x;
+  const int64_t* y;
+  const float *phi, *m, *v;
+  float *next_phi, *next_m, *next_v, *losses;
+};
+
+// phi - lr m_hat / (sqrt(v_hat) + eps), or phi - lr g, from one number of the vectors to another.
+static void update(const Optimizer& o, const Tensors& task, const float* g, double t, int from,
+                   int end) {
+  if (!o.adam) {
+#pragma omp simd
+    for (int i = from; i < end; i++) task.next_phi[i] = task.phi[i] - o.lr * g[i];
+    return;
+  }
+  const float keep1 = o.beta1, keep2 = o.beta2, eps = o.eps;
+  const float rate = o.lr / (1 - std::pow((double)o.beta1, t)),
+              correction = -1 / std::expm1(t * std::log((double)o.beta2));
+#pragma omp simd
+  for (int i = from; i < end; i++) {
+    const float square = g[i] * g[i];
+    const float m = g[i] + keep1 * (task.m[i] - g[i]), v = square + keep2 * (task.v[i] - square);
+    task.next_m[i] = m, task.next_v[i] = v;
+    task.next_phi[i] = task.phi[i] - rate * m / (std::sqrt(v * correction) + eps);
+  }
+}
+
+extern "C" {
+
+int lanes() { return LANES; }
+
+Plan* make_plan(int n, int channels, int side, int filters, int blocks, int stride, int pool,
+                int ways, float eps, int threads) {
+  auto plan = std::make_unique<Plan>();
+  plan->n = n, plan->ways = ways, plan->eps = eps, plan->threads = threads, plan->size = 0;
+  plan->dout_size = 0;
+  for (int i = 0; i < blocks; i++) {
+    plan->blocks.push_back(make_block(channels, filters, stride, pool, side, plan->size));
+    channels = filters, side = plan->blocks.back().out_side;
+    plan->dout_size = std::max(plan->dout_size, side * side * filters);
+  }
+  plan->flat = channels * side * side;
+  plan->head_at = plan->size, plan->bias_at = plan->head_at + ways * plan->flat,
+  plan->size = plan->bias_at + ways;
+  return plan.release();
+}
+
+void drop_plan(Plan* plan) { delete plan; }
+
+// Take one step on each of some tasks; t is its number, weight that of an image's loss. Threads
+// share the tasks, or one task after the other where there are fewer tasks than threads. Does
+// nothing and returns false where a label is not that of a way.
+bool take_step(Plan* plan, const Optimizer* optimizer, const Tensors* all, int tasks, double t,
+               float weight) {
+  const auto is_way = [&](int64_t label) { return 0 <= label && label < plan->ways; };
+  if (!std::all_of(all->y, all->y + (int64_t)tasks * plan->n, is_way)) return false;
+  const bool apart = tasks >= plan->threads;
+  while ((int)plan->spaces.size() < (apart ? plan->threads : 1))
+    plan->spaces.push_back(make_space(*plan));
+  const Block& first = plan->blocks[0];
+  const int64_t images = (int64_t)plan->n * first.channels * first.side * first.side,
+                size = plan->size;
+  std::atomic<int> next{0};
+#pragma omp parallel num_threads(plan->threads)
+  {
+#ifdef _OPENMP
+    const int rank = omp_get_thread_num(), threads = omp_get_num_threads();
+#else
+    const int rank = 0, threads = 1;
+#endif
+    const Team team = apart ? Team{0, 1} : Team{rank, threads};
+    Space& space = plan->spaces[apart ? rank : 0];
+    const int from = size * team.rank / team.size, end = size * (team.rank + 1) / team.size;
+    for (int i = apart ? next++ : 0; i < tasks; i = apart ? next++ : i + 1) {
+      const Tensors task{all->x + i * images,    all->y + (int64_t)i * plan->n,
+                         all->phi + i * size,    all->m + i * size,
+                         all->v + i * size,      all->next_phi + i * size,
+                         all->next_m + i * size, all->next_v + i * size,
+                         all->losses + i};
+      const Pass pass{*plan, space, task.phi, team};
+      pass.flip();
+      pass.forward(task.x);
+      pass.backward(task.y, weight);
+      update(*optimizer, task, space.gradient.data(), t, from, end);
+      if (team.rank == 0)
+        *task.losses = std::accumulate(space.losses.begin(), space.losses.end(), 0.f);
+      team.wait();
+    }
+  }
+  return true;
+}
+}

@@ -1,0 +1,184 @@
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from firstorder import native
+from firstorder.compilation import use
+from firstorder.inner_loop import SGD, Adam, InnerOptimizer, step
+from firstorder.model import MLP, Conv4
+from firstorder.native import NativeSteps, build_library, covers
+from firstorder.network import Network
+from firstorder.objective import OverTasks, TaskLoss, cross_entropy, squared_error
+
+SIZES: dict[str, tuple[int, dict[str, Any]]] = {  # images, and the network's arguments
+    "omniglot": (10, {"num_classes": 5}),
+    "an odd stride": (4, {"num_classes": 3, "in_channels": 2, "image_size": 19, "filters": 16}),
+    "mini-imagenet, smaller": (
+        6, {"num_classes": 5, "in_channels": 3, "image_size": 42, "filters": 32, "downsample": "pool"},
+    ),
+    "an odd pool": (3, {"num_classes": 2, "image_size": 21, "filters": 48, "downsample": "pool"}),
+}  # fmt: skip
+OPTIMIZERS = [SGD(0.5), Adam(1e-3), Adam(1e-3, beta1=0.5)]
+
+
+@pytest.fixture(autouse=True)
+def off_again() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    use()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def steps() -> NativeSteps:
+    return NativeSteps()
+
+
+def problem(size: str, reduction: str = "sum") -> tuple[TaskLoss, Tensor, tuple[Tensor, Tensor]]:
+    """Make a network, weights near its initial ones, and a mini-batch of random images."""
+    torch.manual_seed(0)
+    n, arguments = SIZES[size]
+    network = Network(Conv4(**arguments))
+    phi = network.initial()
+    side, channels = arguments.get("image_size", 28), arguments.get("in_channels", 1)
+    x, y = torch.rand(n, channels, side, side), torch.arange(n) % arguments["num_classes"]
+    return TaskLoss(network, cross_entropy, reduction), phi + 0.02 * torch.randn_like(phi), (x, y)
+
+
+def moments(optimizer: InnerOptimizer, phi: Tensor) -> Any:
+    """Make a state in the middle of a run."""
+    state = optimizer.init(phi)
+    if not state:
+        return state
+    m, v = torch.randn_like(phi) / 100, torch.rand_like(phi) / 100
+    return type(state)(m, v, torch.tensor(7.0, dtype=phi.dtype))  # type: ignore[call-arg]
+
+
+def doubled(value: Any) -> Any:
+    return torch.utils._pytree.tree_map(lambda t: t.double() if t.is_floating_point() else t, value)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["sgd", "adam", "momentum"])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_step_is_the_step_as_written(
+    steps: NativeSteps, size: str, optimizer: InnerOptimizer, reduction: str
+) -> None:
+    """Against float64: where two pixels of a pool nearly tie, float32 may let the other one through."""
+    loss, phi, batch = problem(size, reduction)
+    state, before = moments(optimizer, phi), phi.clone()
+    expected = step(loss, optimizer, *doubled((phi, state, batch)))
+    use(steps)
+    found = step(loss, optimizer, phi, state, batch)
+    moved = found.phi.double() - phi.double()
+    error = moved - (expected.phi - phi.double())
+    assert error.norm() < 1e-4 * moved.norm()
+    torch.testing.assert_close(found.loss.double(), expected.loss, rtol=1e-5, atol=0)
+    torch.testing.assert_close(doubled(found.state), expected.state, rtol=1e-3, atol=1e-5)
+    assert torch.equal(phi, before)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_step_on_many_tasks_is_a_step_on_each(steps: NativeSteps, threads: int) -> None:
+    """To the bit, whether threads share a task or take one each."""
+    torch.set_num_threads(threads)
+    loss, phi, (x, y) = problem("omniglot")
+    adam, scales = Adam(1e-3), torch.tensor([1.0, 0.9, 1.1])
+    state = moments(adam, phi)
+    images, labels = torch.rand(3, *x.shape), torch.stack([y, y.flip(0), y])
+    many = scales[:, None] * phi
+    use(steps)
+    found = step(
+        OverTasks(loss), adam, many,
+        state._replace(m=state.m.repeat(3, 1), v=state.v.repeat(3, 1)), (images, labels),
+    )  # fmt: skip
+    each = [step(loss, adam, many[i], state, (images[i], labels[i])) for i in range(3)]
+    assert torch.equal(found.phi, torch.stack([e.phi for e in each]))
+    assert torch.equal(found.state.v, torch.stack([e.state.v for e in each]))
+    torch.testing.assert_close(found.loss, sum(e.loss for e in each))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_number_of_threads_changes_no_bit(steps: NativeSteps, size: str) -> None:
+    loss, phi, batch = problem(size)
+    use(steps)
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(step(loss, SGD(0.1), phi, (), batch))
+    assert all(torch.equal(found[0].phi, other.phi) for other in found)
+    assert all(torch.equal(found[0].loss, other.loss) for other in found)
+
+
+@pytest.mark.parametrize("size", ["omniglot", "an odd pool"])
+def test_nan_is_not_lost(steps: NativeSteps, size: str) -> None:
+    loss, phi, (x, y) = problem(size)
+    x[0, 0, 5, 5] = torch.nan
+    use(steps)
+    found = step(loss, SGD(0.1), phi, (), (x, y))
+    assert found.loss.isnan()
+    assert found.phi.isnan().any()
+
+
+def test_what_is_not_covered_runs_as_written(steps: NativeSteps) -> None:
+    adam = Adam(1e-3)
+    image, vector = torch.rand(3, 1, 28, 28), torch.rand(3, 1)
+    conv = Network(Conv4(3))
+    assert covers(TaskLoss(conv, cross_entropy, "sum"), adam, conv.initial())
+    assert not covers(TaskLoss(conv, cross_entropy, "sum"), adam, conv.initial().double())
+    for network, x in [
+        (Network(Conv4(3, conv_bias=True)), image),
+        (Network(Conv4(3, filters=10)), image),
+        (Network(MLP(outputs=3)), vector),
+    ]:
+        phi = network.initial()
+        for loss in (TaskLoss(network, cross_entropy, "sum"), OverTasks):
+            assert not covers(loss, adam, phi)
+        arguments = (
+            TaskLoss(network, squared_error, "sum"),
+            SGD(0.1),
+            phi,
+            (),
+            (x, torch.ones(3, 3)),
+        )
+        expected = step(*arguments)
+        use(steps)
+        assert torch.equal(step(*arguments).phi, expected.phi)
+        use()
+
+
+def test_under_autocast_it_steps_aside(steps: NativeSteps) -> None:
+    loss, phi, batch = problem("omniglot")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = step(loss, SGD(0.1), phi, (), batch)
+        use(steps)
+        assert torch.equal(step(loss, SGD(0.1), phi, (), batch).phi, expected.phi)
+
+
+def test_the_library_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    build_library.cache_clear()
+    build_library()
+    monkeypatch.setattr(subprocess, "run", None)
+    build_library.cache_clear()
+    assert build_library().lanes() in (4, 8, 16)
+    assert [path.suffix for path in tmp_path.rglob("conv4*") if path.suffix != ".lock"] == [".so"]
+    build_library.cache_clear()
+
+
+def test_a_compiler_that_fails_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    monkeypatch.setattr(native, "FLAGS", ["-not-an-option"])
+    build_library.cache_clear()
+    with pytest.raises(
+        ValueError, match=r"could not be built.*not-an-option.*trainer\.compile=never"
+    ):
+        NativeSteps()
+    build_library.cache_clear()
