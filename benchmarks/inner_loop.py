@@ -74,7 +74,7 @@ CASES: dict[str, Callable[[], Case]] = {
 def ways_to_step(case: Case, compiled: bool) -> dict[str, tuple[Callable[[], Any], int]]:
     """Return what does an inner step in each way, and how many steps a call does."""
     loss = TaskLoss(network := Network(case.module), CRITERIA[case.kind], "sum")
-    optimizer, phi, compiler = Adam(LR), network.initial(), Compiler()
+    optimizer, phi, compiler = Adam(LR), network.initial(), Compiler(step)
     state = optimizer.init(phi)
     batch = case.x, case.y
     half = case.x[: len(case.x) // 2], case.y[: len(case.y) // 2]  # as published for evaluation

@@ -61,7 +61,7 @@ def test_compiled_steps_are_the_steps_and_are_kept(
 
     before = phi.clone()
     expected, expected_state = run()
-    use(Compiler())
+    use(Compiler(step))
     found, found_state = run()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found_state, expected_state, rtol=1e-3, atol=1e-5)
@@ -69,7 +69,7 @@ def test_compiled_steps_are_the_steps_and_are_kept(
 
     assert len(list(tmp_path.rglob("*.pt2"))) == 1
     monkeypatch.setattr(compilation, "build", None)
-    use(Compiler())
+    use(Compiler(step))
     again, _ = run()
     assert torch.equal(again, found)
 
@@ -100,7 +100,7 @@ def test_a_step_that_compiling_cannot_help_runs_as_written(
     x, phi = torch.rand(2, 8, 96, 96), network.initial()
     arguments = loss, SGD(lr=0.01), phi, (), (x, torch.zeros(2, 96 * 96))
     expected = step(*arguments)
-    use(Compiler())
+    use(Compiler(step))
     torch.testing.assert_close(step(*arguments), expected)
 
 

@@ -7,7 +7,7 @@ from firstorder.algo import Reptile
 from firstorder.data.episode import Episode
 from firstorder.evaluation import (
     EvaluationSettings,
-    evaluate_task,
+    evaluate_tasks,
     predict_one_by_one,
     predict_transductively,
 )
@@ -35,22 +35,23 @@ def episodes(tasks: int, ways: int = 5, shots: int = 2, queries: int = 1) -> Epi
 def test_one_by_one_is_a_pass_over_the_support_set_and_each_query_image() -> None:
     """Section 6.1: batch norm sees all training samples and a single test sample."""
     network = Network(Conv4(num_classes=5, filters=4))
-    phi, task = network.initial(), episodes(1).task(0)
-    each = [network(phi, torch.cat([task.support_x, image[None]]))[-1] for image in task.query_x]
-    torch.testing.assert_close(predict_one_by_one(network, phi, task), torch.stack(each))
+    phi, task = network.initial(), episodes(1)
+    support, query = task.support_x[0], task.query_x[0]
+    each = [network(phi, torch.cat([support, image[None]]))[-1] for image in query]
+    torch.testing.assert_close(predict_one_by_one(network, phi[None], task)[0], torch.stack(each))
 
 
 def test_transduction_is_one_pass_over_the_query_set() -> None:
     network = Network(Conv4(num_classes=5, filters=4))
-    phi, task = network.initial(), episodes(1).task(0)
-    expected = network(phi, task.query_x)
-    assert torch.equal(predict_transductively(network, phi, task), expected)
-    assert not torch.allclose(predict_one_by_one(network, phi, task), expected)
+    phi, task = network.initial(), episodes(1)
+    expected = network(phi, task.query_x[0])[None]
+    torch.testing.assert_close(predict_transductively(network, phi[None], task), expected)
+    assert not torch.allclose(predict_one_by_one(network, phi[None], task), expected)
 
 
 def test_without_batch_norm_the_protocols_agree() -> None:
     network = Network(nn.Sequential(nn.Flatten(), nn.Linear(784, 5)))
-    phi, task = network.initial(), episodes(1).task(0)
+    phi, task = network.initial()[None], episodes(1)
     torch.testing.assert_close(
         predict_one_by_one(network, phi, task), predict_transductively(network, phi, task)
     )
@@ -85,9 +86,10 @@ def test_accuracy_is_the_fraction_of_query_images_named_right() -> None:
     task = Episode(
         images, torch.arange(5), images, torch.tensor([0, 1, 2, 3, 0]), torch.zeros(1, 5, dtype=int)
     )
+    one = Episode(*(field[None] for field in task))
     loss = TaskLoss(network, cross_entropy, "sum")
     adam = Adam(lr=1e-6)
-    scores = evaluate_task(network, "classification", loss, adam, phi, adam.init(phi), task)
+    scores = evaluate_tasks(network, "classification", loss, adam, phi, adam.init(phi), one)
     assert scores["transductive"] == pytest.approx(0.8)
     assert scores["non_transductive"] == pytest.approx(0.8)
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from firstorder import native
 from firstorder.compilation import use
+from firstorder.evaluation import predict
 from firstorder.inner_loop import SGD, Adam, InnerOptimizer, step
 from firstorder.model import MLP, Conv4
-from firstorder.native import NativeSteps, build_library, covers
+from firstorder.native import NativeSteps, build_library, covers, network_of
 from firstorder.network import Network
 from firstorder.objective import OverTasks, TaskLoss, cross_entropy, squared_error
 
@@ -125,27 +126,27 @@ def test_nan_is_not_lost(steps: NativeSteps, size: str) -> None:
     assert found.phi.isnan().any()
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_prediction_is_the_network_output(steps: NativeSteps, size: str) -> None:
+    loss, phi, (x, _) = problem(size)
+    many, images = torch.stack([phi, 0.9 * phi, 1.1 * phi]), torch.rand(3, *x.shape)
+    expected = predict(loss.network, many, images)
+    use(steps)
+    torch.testing.assert_close(predict(loss.network, many, images), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_what_is_not_covered_runs_as_written(steps: NativeSteps) -> None:
-    adam = Adam(1e-3)
-    image, vector = torch.rand(3, 1, 28, 28), torch.rand(3, 1)
     conv = Network(Conv4(3))
-    assert covers(TaskLoss(conv, cross_entropy, "sum"), adam, conv.initial())
-    assert not covers(TaskLoss(conv, cross_entropy, "sum"), adam, conv.initial().double())
-    for network, x in [
-        (Network(Conv4(3, conv_bias=True)), image),
-        (Network(Conv4(3, filters=10)), image),
-        (Network(MLP(outputs=3)), vector),
-    ]:
-        phi = network.initial()
-        for loss in (TaskLoss(network, cross_entropy, "sum"), OverTasks):
-            assert not covers(loss, adam, phi)
-        arguments = (
-            TaskLoss(network, squared_error, "sum"),
-            SGD(0.1),
-            phi,
-            (),
-            (x, torch.ones(3, 3)),
-        )
+    assert covers(conv, conv.initial())
+    assert not covers(conv, conv.initial().double())
+    assert network_of(TaskLoss(conv, cross_entropy, "sum"), Adam(0.1)) is conv
+    assert network_of(OverTasks(TaskLoss(conv, cross_entropy, "sum")), SGD(0.1)) is conv
+    assert network_of(TaskLoss(conv, squared_error, "sum"), SGD(0.1)) is None
+    assert network_of(lambda phi, x, y: phi.sum(), SGD(0.1)) is None
+    for module in (Conv4(3, conv_bias=True), Conv4(3, filters=10), MLP(784, outputs=3)):
+        network = Network(module)
+        phi, x, y = network.initial(), torch.rand(3, 1, 28, 28), torch.arange(3)
+        arguments = TaskLoss(network, cross_entropy, "sum"), SGD(0.1), phi, (), (x, y)
         expected = step(*arguments)
         use(steps)
         assert torch.equal(step(*arguments).phi, expected.phi)

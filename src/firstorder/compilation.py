@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
+from inspect import unwrap
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -81,13 +82,16 @@ def is_transformed() -> bool:
 
 
 class Compiler:
-    """Keep the compiled forms of functions, by the shapes that they were called with; an engine."""
+    """Compile some functions, and keep them by the shapes that they were called with; an engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, *functions: Callable[..., Any]) -> None:
+        self._functions = [unwrap(function) for function in functions]
         self._compiled: dict[Any, tuple[Runner, Any]] = {}
 
-    def run(self, function: Callable[..., R], args: tuple[Any, ...]) -> R:
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Call a function of pytrees; their tensors are its inputs, the rest is compiled in."""
+        if function not in self._functions:
+            return NotImplemented
         leaves, structure = tree_flatten(args)
         tensors = [leaf.detach().contiguous() for leaf in leaves if isinstance(leaf, Tensor)]
         settings = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))

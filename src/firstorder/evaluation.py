@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.func import vmap
-from torch.utils._pytree import tree_map
 
+from firstorder.compilation import compilable
 from firstorder.data.episode import Episode
-from firstorder.inner_loop import InnerOptimizer, Loss, State, adapt
+from firstorder.inner_loop import InnerOptimizer, Loss, State, adapt, for_tasks
 from firstorder.network import Network
 from firstorder.objective import OverTasks
 
@@ -50,65 +50,50 @@ class EvaluationSettings:
                 raise ValueError(f"eval.{name} must be 0 or more, not {getattr(self, name)}")
 
 
-def predict_transductively(network: Network, phi: Tensor, task: Episode) -> Tensor:
-    """Return the outputs for the query set in one pass, (m, ...): its images share batch statistics."""
-    return network(phi, task.query_x)
+@compilable
+def predict(network: Network, phi: Tensor, x: Tensor) -> Tensor:
+    """Return each task's outputs, (tasks, n, ...), for inputs (tasks, n, ...) and weights (tasks, d)."""
+    return vmap(network)(phi, x)
 
 
-def predict_one_by_one(network: Network, phi: Tensor, task: Episode) -> Tensor:
-    """Return the outputs for the query set, (m, ...), each image in a pass of its own.
+def predict_transductively(network: Network, phi: Tensor, tasks: Episode) -> Tensor:
+    """Return the outputs for the query sets, (tasks, m, ...): its images share batch statistics."""
+    return predict(network, phi, tasks.query_x)
+
+
+def predict_one_by_one(network: Network, phi: Tensor, tasks: Episode) -> Tensor:
+    """Return the outputs for the query sets, (tasks, m, ...), each image in a pass of its own.
 
     A pass holds all support images and the one query image (Section 6.1), so that no query image
     sees another through batch norm.
     """
-
-    def last_output(query: Tensor) -> Tensor:
-        return network(phi, torch.cat([task.support_x, query[None]]))[-1]
-
-    return vmap(last_output)(task.query_x)
+    passes = (torch.cat([tasks.support_x, one], 1) for one in tasks.query_x.split(1, dim=1))
+    return torch.stack([predict(network, phi, x)[:, -1] for x in passes], 1)
 
 
-def score(network: Network, kind: str, adapted: Tensor, task: Episode) -> dict[str, Tensor]:
-    """Score the query set under every protocol, with the weights that a task was adapted to.
+def score(network: Network, kind: str, adapted: Tensor, tasks: Episode) -> dict[str, Tensor]:
+    """Score the query sets under every protocol, with the weights, (tasks, d), adapted to each task.
 
     Returns:
         for classification, the accuracies "transductive" and "non_transductive", fractions; for
-        regression the mean squared error "mse". Scalars all.
+        regression the mean squared error "mse". All (tasks,).
     """
-    together = predict_transductively(network, adapted, task)
+    together = predict_transductively(network, adapted, tasks)
     if kind == "regression":
-        return {"mse": (together - task.query_y).square().mean()}
-    alone = predict_one_by_one(network, adapted, task)
+        return {"mse": (together - tasks.query_y).square().flatten(1).mean(1)}
+    alone = predict_one_by_one(network, adapted, tasks)
 
     def accuracy(logits: Tensor) -> Tensor:
-        return (logits.argmax(-1) == task.query_y).float().mean()
+        return (logits.argmax(-1) == tasks.query_y).float().mean(1)
 
     return {"transductive": accuracy(together), "non_transductive": accuracy(alone)}
-
-
-def evaluate_task(
-    network: Network, kind: str, loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State,
-    task: Episode,
-) -> dict[str, Tensor]:  # fmt: skip
-    """Adapt to one task, then score it."""
-    adapted, _ = adapt(loss, optimizer, phi, state, task.support_batches())
-    return score(network, kind, adapted, task)
 
 
 def evaluate_tasks(
     network: Network, kind: str, loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State,
     tasks: Episode,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Adapt to a batch of tasks at once, each from the same phi and state; return (tasks,) scores.
-
-    The tasks' weights are the rows of one matrix, (tasks, d), and so are the optimiser's moments: a step
-    on all of them is one step of the inner loop.
-    """
-    number = len(tasks.support_x)
-
-    def rows(vector: Tensor) -> Tensor:
-        return vector.expand(number, -1) if vector.dim() else vector  # steps are counted once
-
-    batches = vmap(lambda task: Episode(*task).support_batches())(tuple(tasks))
-    adapted, _ = adapt(OverTasks(loss), optimizer, rows(phi), tree_map(rows, state), batches)
-    return vmap(lambda phi, task: score(network, kind, phi, Episode(*task)))(adapted, tuple(tasks))
+    """Adapt to a batch of tasks at once, each from the same phi and state, and score them; (tasks,)."""
+    start = for_tasks(phi, state, len(tasks.support_x))
+    adapted, _ = adapt(OverTasks(loss), optimizer, *start, tasks.support_batches())
+    return score(network, kind, adapted, tasks)

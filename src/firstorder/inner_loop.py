@@ -6,7 +6,7 @@ differentiated through (MAML), vectorised over tasks, or compiled.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad_and_value
+from torch.utils._pytree import tree_map
 
 from firstorder.compilation import compilable, is_transformed
 
@@ -116,7 +117,7 @@ def step(loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batch
 
 
 def trajectory(
-    loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
+    loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Iterable[Batch]
 ) -> Iterator[Step]:
     """Yield the steps phi_2, ..., phi_{k+1} that start from phi_1 = phi."""
     for batch in batches:
@@ -126,12 +127,24 @@ def trajectory(
 
 
 def adapt(
-    loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
+    loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Iterable[Batch]
 ) -> tuple[Tensor, State]:
     """Return U^k(phi), the parameters after a step on each mini-batch, and the optimiser's state."""
     for taken in trajectory(loss, optimizer, phi, state, batches):
         phi, state = taken.phi, taken.state
     return phi, state
+
+
+def for_tasks(phi: Tensor, state: State, tasks: int) -> tuple[Tensor, State]:
+    """Return weights and state of many tasks, (tasks, d), that all start from phi and state.
+
+    An optimiser's step on such rows is one on each; the number of steps, a scalar, they share.
+    """
+
+    def rows(vector: Tensor) -> Tensor:
+        return vector.expand(tasks, -1) if vector.dim() else vector
+
+    return rows(phi), tree_map(rows, state)
 
 
 def cycle_minibatches(n: int, batch: int, steps: int, rng: np.random.Generator) -> np.ndarray:

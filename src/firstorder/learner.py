@@ -1,5 +1,6 @@
 """The outer loop, as a LightningModule around an algorithm and the weights it learns."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from torchmetrics import CatMetric
 
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.data.episode import Episode
-from firstorder.evaluation import PROTOCOLS, evaluate_task, evaluate_tasks
+from firstorder.evaluation import PROTOCOLS, evaluate_tasks
 from firstorder.inner_loop import InnerOptimizer, State, adapt
 from firstorder.meta_gradient import MetaGradient
 from firstorder.network import Network
@@ -156,11 +157,14 @@ class MetaLearner(LightningModule):
     def evaluate(self, tasks: Episode) -> dict[str, Tensor]:
         """Score each task of a batch, every one from the same phi and inner state; (tasks,) each."""
         start = self.evaluation_optimizer(), self.phi.detach(), self.inner_state
-        asked, tasks = (self.network, self.kind, self.loss, *start), tasks.to_float()
-        if self.parallel_evaluation:
-            return evaluate_tasks(*asked, tasks)
-        scores = [evaluate_task(*asked, tasks.task(i)) for i in range(len(tasks.support_x))]
-        return {name: torch.stack([each[name] for each in scores]) for name in scores[0]}
+        tasks = tasks.to_float()
+        at_once = len(tasks.support_x) if self.parallel_evaluation else 1
+        parts = zip(*(field.split(at_once) for field in tasks), strict=True)
+        scores = [
+            evaluate_tasks(self.network, self.kind, self.loss, *start, Episode(*part))
+            for part in parts
+        ]
+        return {name: torch.cat([each[name] for each in scores]) for name in scores[0]}
 
     def validation_step(self, tasks: Episode, index: int) -> None:
         self._collect(tasks)
@@ -192,4 +196,4 @@ class MetaLearner(LightningModule):
 
 def is_finite(vector: Tensor) -> bool:
     """Tell whether a vector holds neither NaN nor infinity, in one pass."""
-    return bool(torch.isfinite(vector.sum()))
+    return math.isfinite(vector.sum())

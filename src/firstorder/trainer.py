@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 
 from firstorder.compilation import Compiler, has_compiler, is_worthwhile, use
+from firstorder.inner_loop import step
 from firstorder.learner import MetaLearner
 from firstorder.native import NativeSteps
 
@@ -56,7 +57,7 @@ class CompileInnerLoop(Callback):
     """
 
     def __init__(self, setting: str) -> None:
-        self.setting, self.compiler = setting, Compiler()
+        self.setting, self.compiler = setting, Compiler(step)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, MetaLearner)

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 from firstorder.data.episode import Episode
-from firstorder.inner_loop import SGD, Adam, Batch, InnerOptimizer, Loss, State
+from firstorder.inner_loop import SGD, Adam, Batch, InnerOptimizer, Loss, State, for_tasks
 from firstorder.meta_gradient import MetaGradient
+from firstorder.objective import OverTasks
 from firstorder.sentences import one_of
 
 # Those of torch.optim that step a dense vector without a closure.
@@ -101,11 +101,12 @@ class MetaAlgorithm(ABC):
     def meta_batch(self, loss: Loss, phi: Tensor, state: State, tasks: Episode) -> MetaGradient:
         """Average the directions of a meta-batch (Eq. 5); the state flows through its tasks."""
         if self.parallel:
-            each = vmap(
-                lambda task: self.meta_gradient(loss, phi, state, minibatches(Episode(*task))),
-                randomness="different",
-            )(tuple(tasks))
-            return MetaGradient(*tree_map(lambda x: x.mean(0), tuple(each)))
+            number = len(tasks.support_x)
+            start = for_tasks(phi, state, number)
+            each = self.meta_gradient(OverTasks(loss), *start, minibatches(tasks))
+            state = tree_map(lambda t: t.mean(0) if t.dim() else t, each.state)
+            losses = each.first_loss / number, each.last_loss / number
+            return MetaGradient(each.direction.mean(0), state, *losses)
         found = []
         for index in range(len(tasks.support_x)):
             found.append(self.meta_gradient(loss, phi, state, minibatches(tasks.task(index))))
@@ -120,6 +121,9 @@ def mean(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def minibatches(task: Episode) -> list[Batch]:
-    """Cut a task into L_1, ..., L_k: the support set in its order, then the tail if there is one."""
-    tail = [(task.query_x, task.query_y)] if len(task.query_x) else []
-    return task.support_batches() + tail
+    """Cut a task into L_1, ..., L_k: the support set in its order, then the tail if there is one.
+
+    A batch of tasks is cut into mini-batches of each.
+    """
+    tail = [(task.query_x, task.query_y)] if task.query_y.numel() else []
+    return [*task.support_batches(), *tail]

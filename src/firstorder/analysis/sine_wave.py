@@ -14,7 +14,7 @@ from firstorder.algo.base import MetaAlgorithm
 from firstorder.checkpoint import read_checkpoint
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.episode import Episode
-from firstorder.evaluation import EvaluationSettings, predict_transductively
+from firstorder.evaluation import EvaluationSettings
 from firstorder.inner_loop import trajectory
 from firstorder.learner import MetaLearner
 from firstorder.trainer import build_trainer
@@ -113,7 +113,7 @@ class SineWave:
         curves = {("support", 0): (wave.support_x, wave.support_y), ("wave", 0): wave[2:4]}
         for count in self.counts:
             with torch.no_grad():
-                fit = predict_transductively(learner.network, points[count], wave)
+                fit = learner.network(points[count], wave.query_x)
             curves["fit", count] = (wave.query_x, fit)
         return [
             (kind, count, *point)

@@ -1,5 +1,6 @@
 """The one record that carries a few-shot task from the data to the mathematics."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -27,13 +28,15 @@ class Episode(NamedTuple):
         """Return the episode with uint8 images scaled to float32 in [0, 1]."""
 
         def scale(x: Tensor) -> Tensor:
-            return x.float().div_(255) if x.dtype == torch.uint8 else x
+            return x / 255 if x.dtype == torch.uint8 else x
 
         return self._replace(support_x=scale(self.support_x), query_x=scale(self.query_x))
 
-    def support_batches(self) -> list[tuple[Tensor, Tensor]]:
-        """Cut the support set of one task into its mini-batches, each (inputs, labels)."""
-        return [(self.support_x[rows], self.support_y[rows]) for rows in self.order]
+    def support_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Cut the support set into its mini-batches, (inputs, labels); of each task, where batched."""
+        tasks = () if self.order.dim() == 2 else (torch.arange(len(self.order))[:, None],)
+        for rows in self.order.unbind(-2):
+            yield self.support_x[*tasks, rows], self.support_y[*tasks, rows]
 
     def task(self, index: int) -> "Episode":
         """Take one task out of a batch of them."""

@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from firstorder.data.episode import Episode
-from firstorder.evaluation import predict_transductively
 from firstorder.inner_loop import trajectory
 from firstorder.learner import MetaLearner
 
@@ -18,7 +17,7 @@ def draw_example(learner: MetaLearner, task: Episode) -> Figure:
 
 def draw_images(learner: MetaLearner, task: Episode) -> Figure:
     """Draw a class a row: its support images, then its query images with the predicted classes."""
-    predicted = predict_transductively(learner.network, learner.adapt(task), task).argmax(-1)
+    predicted = learner.network(learner.adapt(task), task.query_x).argmax(-1)
     ways = int(task.support_y.max()) + 1
     shots, queries = len(task.support_y) // ways, len(task.query_y) // ways
     figure = Figure(figsize=(1.1 * (shots + queries) + 0.6, 1.2 * ways), layout="constrained")
@@ -46,7 +45,7 @@ def show_image(axes: Axes, image: Tensor, frame: str = "0.8") -> None:
 
 def draw_curves(learner: MetaLearner, task: Episode) -> Figure:
     """Draw the wave and the fits to its support points, from the learnt and a random initialisation."""
-    optimizer, batches = learner.evaluation_optimizer(), task.support_batches()
+    optimizer, batches = learner.evaluation_optimizer(), list(task.support_batches())
     starts = {
         "random initialisation": (learner.network.initial(), optimizer.init(learner.phi.detach())),
         f"after {learner.algorithm.name}": (learner.phi.detach(), learner.inner_state),
@@ -57,7 +56,7 @@ def draw_curves(learner: MetaLearner, task: Episode) -> Figure:
     ):
         points = [phi, *(s.phi for s in trajectory(learner.loss, optimizer, phi, state, batches))]
         for count in sorted({0, 1, min(8, len(batches)), len(batches)}):
-            fit = predict_transductively(learner.network, points[count], task)
+            fit = learner.network(points[count], task.query_x)
             error = (fit - task.query_y).square().mean()
             label = f"{count} steps, MSE {error:.2f}"
             shade = 0.25 + 0.75 * count / len(batches)

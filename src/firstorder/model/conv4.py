@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from firstorder.model.layers import SameConv2d, glorot
 from firstorder.sentences import one_of
 
+EPSILON = 1e-3  # of batch norm, TensorFlow's default
+
 
 class Conv4(nn.Module):
     """Classify images with four blocks that halve the side, then a linear layer.
@@ -43,7 +45,7 @@ class Conv4(nn.Module):
         for _ in range(4):
             blocks += [
                 SameConv2d(channels, filters, stride=1 if pool else 2, bias=conv_bias),
-                nn.BatchNorm2d(filters, eps=1e-3, track_running_stats=False),
+                nn.BatchNorm2d(filters, eps=EPSILON, track_running_stats=False),
                 *([nn.MaxPool2d(2, ceil_mode=True)] if pool else []),
                 nn.ReLU(),
             ]

@@ -19,13 +19,16 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from torch import Tensor
+from torch import Tensor, nn
 from torch._inductor.cpp_builder import get_cpp_compiler
 
 from firstorder.compilation import processor
 from firstorder.data.cache import cache_root
+from firstorder.evaluation import predict
 from firstorder.inner_loop import SGD, Adam, AdamState, Step, step
 from firstorder.model import Conv4
+from firstorder.model.conv4 import EPSILON
+from firstorder.network import Network
 from firstorder.objective import OverTasks, TaskLoss, cross_entropy
 
 logger = logging.getLogger(__name__)
@@ -51,62 +54,76 @@ class COptimizer(ctypes.Structure):
 
 
 class NativeSteps:
-    """Take the inner steps that step.cpp covers; an engine, see `firstorder.compilation.use`."""
+    """Take the steps and make the predictions that step.cpp covers; an engine, see `compilation.use`."""
 
     def __init__(self) -> None:
         self.library = build_library()
         self._plans: dict[Any, Plan | None] = {}
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Take a step, or return NotImplemented where it is not covered."""
-        loss, optimizer, phi, state, (x, y) = args
-        key = (loss, type(optimizer), phi.dtype, phi.device.type, x.shape, torch.get_num_threads())
+        """Return what `step` or `predict` returns, or NotImplemented where it is not covered."""
+        if function is unwrap(step):
+            loss, optimizer, phi, state, (x, y) = args
+            plan = self._plan(network_of(loss, optimizer), phi, x)
+            return plan.step(loss, optimizer, phi, state, x, y) if plan else NotImplemented
+        if function is unwrap(predict):
+            network, phi, x = args
+            plan = self._plan(network, phi, x)
+            return plan.predict(phi, x) if plan else NotImplemented
+        return NotImplemented
+
+    def _plan(self, network: Network | None, phi: Tensor, x: Tensor) -> "Plan | None":
+        """Return the plan for mini-batches like x; None where the network is not covered."""
+        if network is None or torch.is_autocast_enabled("cpu"):
+            return None
+        key = network, phi.dtype, phi.device.type, x.shape[-4:], torch.get_num_threads()
         if key not in self._plans:
-            is_covered = function is unwrap(step) and covers(loss, optimizer, phi)
-            self._plans[key] = Plan(self.library, loss, x) if is_covered else None
-        plan = self._plans[key]
-        if plan is None or torch.is_autocast_enabled("cpu"):
-            return NotImplemented
-        return plan.step(optimizer, phi, state, x, y)
+            covered = covers(network, phi)
+            self._plans[key] = Plan(self.library, network.module, x) if covered else None
+        return self._plans[key]
 
 
-def covers(loss: Any, optimizer: Any, phi: Tensor) -> bool:
-    """Tell whether step.cpp computes steps like these."""
-    if isinstance(loss, OverTasks):
-        loss = loss.loss
-    if not (isinstance(loss, TaskLoss) and type(loss.network.module) is Conv4):
-        return False
-    module = loss.network.module
-    return (
-        loss.criterion is cross_entropy
+def network_of(loss: Any, optimizer: Any) -> Network | None:
+    """Return the network whose cross entropy this is, of one task or of many; else None."""
+    loss = loss.loss if isinstance(loss, OverTasks) else loss
+    covered = (
+        isinstance(loss, TaskLoss)
+        and loss.criterion is cross_entropy
         and type(optimizer) in (SGD, Adam)
+    )
+    return loss.network if covered else None
+
+
+def covers(network: Network, phi: Tensor) -> bool:
+    """Tell whether step.cpp computes this network."""
+    module = network.module
+    return (
+        type(module) is Conv4
+        and not module.conv_bias
+        and module.filters % build_library().lanes() == 0
         and phi.device.type == "cpu"
         and phi.dtype == torch.float32
-        and module.filters % build_library().lanes() == 0
-        and not module.conv_bias
     )
 
 
 class Plan:
     """Hold a network's plan for mini-batches of one size, and the space to work in."""
 
-    def __init__(self, library: ctypes.CDLL, loss: Any, x: Tensor) -> None:
-        self.over_tasks = isinstance(loss, OverTasks)
-        loss = loss.loss if self.over_tasks else loss
-        module, pool = loss.network.module, loss.network.module.downsample == "pool"
-        n, channels, side = x.shape[-4:-1]
-        self.library, self.ways = library, module.head.out_features
-        self.weight = 1.0 if loss.reduction == "sum" else 1 / n
-        stride, window = (1, 2) if pool else (2, 1)
+    def __init__(self, library: ctypes.CDLL, module: nn.Module, x: Tensor) -> None:
+        assert isinstance(module, Conv4)
+        self.library, self.ways, self.n = library, module.head.out_features, x.shape[-4]
+        stride, window = (1, 2) if module.downsample == "pool" else (2, 1)
         self.pointer = library.make_plan(
-            n, channels, side, module.filters, 4, stride, window, self.ways, 1e-3,
+            self.n, x.shape[-3], x.shape[-1], module.filters, 4, stride, window, self.ways, EPSILON,
             torch.get_num_threads(),
         )  # fmt: skip
 
     def __del__(self) -> None:
         self.library.drop_plan(self.pointer)
 
-    def step(self, optimizer: Any, phi: Tensor, state: Any, x: Tensor, y: Tensor) -> Step:
+    def step(
+        self, loss: Any, optimizer: Any, phi: Tensor, state: Any, x: Tensor, y: Tensor
+    ) -> Step:
         """Take a step on one task, phi (d,), or on many, phi (tasks, d)."""
         x, y, phi = x.contiguous(), y.contiguous(), phi.contiguous()
         next_phi, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
@@ -128,12 +145,21 @@ class Plan:
                 phi,
                 losses,
             )  # no moments: none are touched
+        many = isinstance(loss, OverTasks)
+        is_sum = (loss.loss if many else loss).reduction == "sum"
         taken = self.library.take_step(
             self.pointer, byref(settings), byref(CTensors(*(tensor.data_ptr() for tensor in tensors))),
-            losses.numel(), float(t), self.weight,
+            losses.numel(), float(t), 1.0 if is_sum else 1 / self.n,
         )  # fmt: skip
         assert taken, "labels are those of a way"
-        return Step(next_phi, state, losses.sum() if self.over_tasks else losses)
+        return Step(next_phi, state, losses.sum() if many else losses)
+
+    def predict(self, phi: Tensor, x: Tensor) -> Tensor:
+        """Return the outputs, (tasks, n, ways), of many tasks' networks."""
+        phi, x = phi.contiguous(), x.contiguous()
+        outputs = phi.new_empty(len(x), self.n, self.ways)
+        self.library.predict(self.pointer, x.data_ptr(), phi.data_ptr(), outputs.data_ptr(), len(x))
+        return outputs
 
 
 @cache
@@ -165,6 +191,8 @@ def build_library() -> ctypes.CDLL:
     library.make_plan.argtypes = [*[c_int] * 8, c_float, c_int]
     library.drop_plan.argtypes = [c_void_p]
     library.drop_plan.restype = None
+    library.predict.restype = None
+    library.predict.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p, c_int]
     library.take_step.restype = c_bool
     library.take_step.argtypes = [
         c_void_p, POINTER(COptimizer), POINTER(CTensors), c_int, c_double, c_float

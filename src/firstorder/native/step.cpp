@@ -42,6 +42,31 @@ static void update(const Optimizer& o, const Tensors& task, const float* g, doub
   }
 }
 
+// Visit some tasks with the threads that work on each and their space: threads share the tasks, or
+// one task after the other where there are fewer tasks than threads.
+template <typename F>
+static void each_task(Plan& plan, int tasks, F visit) {
+  const bool apart = tasks >= plan.threads;
+  while ((int)plan.spaces.size() < (apart ? plan.threads : 1))
+    plan.spaces.push_back(make_space(plan));
+  std::atomic<int> next{0};
+#pragma omp parallel num_threads(plan.threads)
+  {
+#ifdef _OPENMP
+    const int rank = omp_get_thread_num(), threads = omp_get_num_threads();
+#else
+    const int rank = 0, threads = 1;
+#endif
+    const Team team = apart ? Team{0, 1} : Team{rank, threads};
+    for (int i = apart ? next++ : 0; i < tasks; i = apart ? next++ : i + 1)
+      visit(i, team, plan.spaces[apart ? rank : 0]);
+  }
+}
+
+static int64_t numbers_in_batch(const Plan& plan) {
+  return (int64_t)plan.n * plan.blocks[0].channels * plan.blocks[0].side * plan.blocks[0].side;
+}
+
 extern "C" {
 
 int lanes() { return LANES; }
@@ -64,46 +89,40 @@ Plan* make_plan(int n, int channels, int side, int filters, int blocks, int stri
 
 void drop_plan(Plan* plan) { delete plan; }
 
-// Take one step on each of some tasks; t is its number, weight that of an image's loss. Threads
-// share the tasks, or one task after the other where there are fewer tasks than threads. Does
+// Take one step on each of some tasks; t is its number, weight that of an image's loss. Does
 // nothing and returns false where a label is not that of a way.
 bool take_step(Plan* plan, const Optimizer* optimizer, const Tensors* all, int tasks, double t,
                float weight) {
   const auto is_way = [&](int64_t label) { return 0 <= label && label < plan->ways; };
   if (!std::all_of(all->y, all->y + (int64_t)tasks * plan->n, is_way)) return false;
-  const bool apart = tasks >= plan->threads;
-  while ((int)plan->spaces.size() < (apart ? plan->threads : 1))
-    plan->spaces.push_back(make_space(*plan));
-  const Block& first = plan->blocks[0];
-  const int64_t images = (int64_t)plan->n * first.channels * first.side * first.side,
-                size = plan->size;
-  std::atomic<int> next{0};
-#pragma omp parallel num_threads(plan->threads)
-  {
-#ifdef _OPENMP
-    const int rank = omp_get_thread_num(), threads = omp_get_num_threads();
-#else
-    const int rank = 0, threads = 1;
-#endif
-    const Team team = apart ? Team{0, 1} : Team{rank, threads};
-    Space& space = plan->spaces[apart ? rank : 0];
-    const int from = size * team.rank / team.size, end = size * (team.rank + 1) / team.size;
-    for (int i = apart ? next++ : 0; i < tasks; i = apart ? next++ : i + 1) {
-      const Tensors task{all->x + i * images,    all->y + (int64_t)i * plan->n,
-                         all->phi + i * size,    all->m + i * size,
-                         all->v + i * size,      all->next_phi + i * size,
-                         all->next_m + i * size, all->next_v + i * size,
-                         all->losses + i};
-      const Pass pass{*plan, space, task.phi, team};
-      pass.flip();
-      pass.forward(task.x);
-      pass.backward(task.y, weight);
-      update(*optimizer, task, space.gradient.data(), t, from, end);
-      if (team.rank == 0)
-        *task.losses = std::accumulate(space.losses.begin(), space.losses.end(), 0.f);
-      team.wait();
-    }
-  }
+  const int64_t images = numbers_in_batch(*plan), d = plan->size;
+  each_task(*plan, tasks, [&](int i, Team team, Space& space) {
+    const Tensors task{all->x + i * images, all->y + (int64_t)i * plan->n,
+                       all->phi + i * d,    all->m + i * d,
+                       all->v + i * d,      all->next_phi + i * d,
+                       all->next_m + i * d, all->next_v + i * d,
+                       all->losses + i};
+    const Pass pass{*plan, space, task.phi, team};
+    pass.flip();
+    pass.forward(task.x);
+    pass.backward(task.y, weight);
+    update(*optimizer, task, space.gradient.data(), t, d * team.rank / team.size,
+           d * (team.rank + 1) / team.size);
+    if (team.rank == 0)
+      *task.losses = std::accumulate(space.losses.begin(), space.losses.end(), 0.f);
+    team.wait();
+  });
   return true;
+}
+
+// The outputs, (tasks, n, ways), for images (tasks, n, C, H, W) with weights (tasks, d).
+void predict(Plan* plan, const float* x, const float* phi, float* outputs, int tasks) {
+  const int64_t images = numbers_in_batch(*plan), numbers = (int64_t)plan->n * plan->ways;
+  each_task(*plan, tasks, [&](int i, Team team, Space& space) {
+    Pass{*plan, space, phi + (int64_t)i * plan->size, team}.forward(x + i * images);
+    team.wait();
+    if (team.rank == 0) std::copy(space.logits.begin(), space.logits.end(), outputs + i * numbers);
+    team.wait();
+  });
 }
 }
