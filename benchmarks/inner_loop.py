@@ -1,12 +1,11 @@
 """Measure the inner loop beside the obvious alternatives, and beside the machine's own limit.
 
-Everything is measured in one process, in turns, so that a busy machine disturbs all alike; the table
-gives medians, quartiles as the spread, and the best. With one thread the clock is the processor's,
-which other processes hardly move; with more it is the wall's. The limit is the time that the same
-multiplications take at the rate of a large matrix product, best beside best. A step of evaluation takes
-half as many images, of 20 tasks at once.
+All ways are measured in one process, in turns, so that a busy machine disturbs all alike; the table gives
+medians, quartiles as the spread, and the best. The limit is the time that the same multiplications
+take at the rate of a large matrix product, best beside best. Evaluation is of whole tasks: 50 steps, then
+both protocols.
 
-python benchmarks/inner_loop.py [--threads 2] [--rounds 15] [--cases omniglot,sine] [--no-compile]
+python benchmarks/inner_loop.py [--threads 2,1] [--seconds 12] [--cases omniglot,sine]
 """
 
 import argparse
@@ -22,208 +21,253 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
 from torch.utils.flop_counter import FlopCounterMode
 
 from firstorder.algo import Reptile
 from firstorder.compilation import Compiler, use
 from firstorder.data.episode import Episode
-from firstorder.inner_loop import Adam, step
+from firstorder.evaluation import evaluate_tasks
+from firstorder.inner_loop import Adam, cycle_minibatches, step
 from firstorder.interop import import_learn2learn
 from firstorder.model import MLP, Conv4
+from firstorder.model.layers import same_padding
+from firstorder.native import NativeSteps
 from firstorder.network import Network
 from firstorder.objective import CRITERIA, TaskLoss
 
 OUT = Path("outputs/benchmarks")
-TASKS = 20  # evaluated at once
 LR = 1e-3
-CASE_SECONDS = 40  # a case gets no more rounds after this, but three at least
+Call = tuple[Callable[[], Any], int]  # what is timed, and how many steps or tasks a call does
 
 
 @dataclass
 class Case:
-    """One published setting: a network, and the mini-batch that it is trained on."""
+    """A published setting: our network, the module that one would write, and the shapes of its tasks."""
 
     module: nn.Module
+    plain: nn.Module
     kind: str
-    x: Tensor
-    y: Tensor
+    ways: int
+    shape: tuple[int, ...]
+    batch: int = 10
+    eval_batch: int = 5
+    at_once: int = 8
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the network's output as the obvious module would compute it, channels first."""
-        if isinstance(self.module, Conv4):
-            return self.module.head(self.module.features(x).flatten(1))
-        return self.module(x)
+    def task(self, n: int) -> tuple[Tensor, Tensor]:
+        """Make n random inputs and their labels or targets."""
+        x = torch.rand(n, *self.shape)
+        return x, torch.arange(n) % self.ways if self.kind == "classification" else torch.rand(n, 1)
 
 
-def images(ways: int, batch: int, channels: int, side: int, **model: Any) -> Case:
-    """Make a classification case of random images."""
-    module = Conv4(ways, channels, side, **model)
-    x, y = torch.rand(batch, channels, side, side), torch.arange(batch) % ways
-    return Case(module, "classification", x, y)
+def plain_conv4(ways: int, channels: int, side: int, filters: int, pool: bool) -> nn.Module:
+    """Write the published network as one writes it in PyTorch."""
+    layers: list[nn.Module] = []
+    for _ in range(4):
+        stride = 1 if pool else 2
+        before, after = same_padding(side, stride)
+        layers += [
+            nn.ZeroPad2d((before, after, before, after)),
+            nn.Conv2d(channels, filters, 3, stride, bias=False),
+            nn.BatchNorm2d(filters, eps=1e-3, track_running_stats=False),
+            *([nn.MaxPool2d(2, ceil_mode=True)] if pool else []),
+            nn.ReLU(),
+        ]
+        channels, side = filters, -(-side // 2)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(filters * side * side, ways))
+
+
+def images(
+    ways: int, batch: int, channels: int, side: int, filters: int, pool: bool, **sizes: int
+) -> Case:
+    """Make a classification case."""
+    downsample = "pool" if pool else "stride"
+    ours = Conv4(ways, channels, side, filters, downsample)
+    plain = plain_conv4(ways, channels, side, filters, pool)
+    return Case(ours, plain, "classification", ways, (channels, side, side), batch, **sizes)
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    "omniglot": lambda: images(5, 10, 1, 28),
-    "omniglot20": lambda: images(20, 20, 1, 28),
-    "miniimagenet": lambda: images(5, 10, 3, 84, filters=32, downsample="pool"),
-    "sine": lambda: Case(MLP(), "regression", torch.rand(10, 1), torch.rand(10, 1)),
+    "omniglot": lambda: images(5, 10, 1, 28, 64, pool=False),
+    "omniglot20": lambda: images(20, 20, 1, 28, 64, pool=False, eval_batch=10),
+    "miniimagenet": lambda: images(5, 10, 3, 84, 32, pool=True, eval_batch=15, at_once=4),
+    "sine": lambda: Case(MLP(), MLP(), "regression", 10, (1,), eval_batch=10),
 }
 
 
-def ways_to_step(case: Case, compiled: bool) -> dict[str, tuple[Callable[[], Any], int]]:
-    """Return what does an inner step in each way, and how many steps a call does."""
-    loss = TaskLoss(network := Network(case.module), CRITERIA[case.kind], "sum")
-    optimizer, phi, compiler = Adam(LR), network.initial(), Compiler(step)
-    state = optimizer.init(phi)
-    batch = case.x, case.y
-    half = case.x[: len(case.x) // 2], case.y[: len(case.y) // 2]  # as published for evaluation
-    adam = torch.optim.Adam(case.module.parameters(), lr=LR, betas=(0.0, 0.999))
-    maml = import_learn2learn("algorithms.maml").MAML(case.module, lr=LR, first_order=True)
-
-    def objective(prediction: Tensor, y: Tensor) -> Tensor:
-        return CRITERIA[case.kind](prediction, y).sum()
-
-    def plain(x: Tensor, y: Tensor) -> None:
-        adam.zero_grad()
-        objective(case.forward(x), y).backward()
-        adam.step()
+def training(case: Case) -> dict[str, Call]:
+    """Return what does a training step in each way."""
+    criterion = CRITERIA[case.kind]
+    network = Network(case.module)
+    loss, adam, phi = TaskLoss(network, criterion, "sum"), Adam(LR), network.initial()
+    batch, state = case.task(case.batch), adam.init(phi)
+    engines = NativeSteps(), Compiler(step)
+    plain, fused = plain_steps(case), plain_steps(case, fused=True)
+    maml = import_learn2learn("algorithms.maml").MAML(case.plain, lr=LR, first_order=True)
 
     def learn2learn() -> None:
         learner = maml.clone()
         for _ in range(5):
-            learner.adapt(objective(learner(case.x), case.y))
+            learner.adapt(criterion(learner(batch[0]), batch[1]).sum())
 
-    each = vmap(loss)
+    def ours(*used: Any) -> None:
+        use(*used)
+        step(loss, adam, phi, state, batch)
+        use()
 
-    def total(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return each(phi, x, y).sum()
-
-    def rows(tensor: Tensor) -> Tensor:
-        return tensor.repeat(TASKS, *[1] * tensor.dim())
-
-    one: Any = (loss, optimizer, phi, state, batch)
-    moments = state._replace(m=rows(state.m), v=rows(state.v))  # type: ignore[attr-defined]
-    many: Any = (total, optimizer, rows(phi), moments, tuple(map(rows, half)))
-    found: dict[str, tuple[Callable[[], Any], int]] = {
-        "plain loop": (lambda: plain(*batch), 1),
-        "learn2learn (SGD)": (learn2learn, 5),
-        "ours, uncompiled": (lambda: step(*one), 1),
-        "ours": (lambda: compiler.run(step, one), 1),
-        "evaluation, plain loop": (lambda: plain(*half), 1),
-        "evaluation, ours, uncompiled": (lambda: step(*many), TASKS),
-        "evaluation, ours": (lambda: compiler.run(step, many), TASKS),
+    return {
+        "plain loop": (lambda: plain([batch]), 1),
+        "plain loop, fused Adam": (lambda: fused([batch]), 1),
+        "learn2learn clone/adapt (SGD)": (learn2learn, 5),
+        "ours, uncompiled": (ours, 1),
+        "ours": (lambda: ours(*engines), 1),
     }
-    return {name: call for name, call in found.items() if compiled or "ours" not in name[-4:]}
 
 
-def interleaved(
-    calls: dict[str, tuple[Callable[[], Any], int]], rounds: int
-) -> dict[str, dict[str, list[float]]]:
-    """Time the calls in turns; return milliseconds a step on both clocks, quartiles of each."""
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+def plain_steps(case: Case, fused: bool = False) -> Callable[[list[tuple[Tensor, Tensor]]], None]:
+    """Return the obvious loop: a module, torch.optim.Adam, a step on each mini-batch."""
+    adam = torch.optim.Adam(case.plain.parameters(), lr=LR, betas=(0.0, 0.999), fused=fused)
+
+    def run(batches: list[tuple[Tensor, Tensor]]) -> None:
+        for x, y in batches:
+            adam.zero_grad()
+            CRITERIA[case.kind](case.plain(x), y).sum().backward()
+            adam.step()
+
+    return run
+
+
+def evaluation(case: Case) -> dict[str, Call]:
+    """Return what evaluates tasks in each way: 50 steps, then both protocols."""
+    support_n = max(case.ways, case.eval_batch)
+    (x, y), (query_x, query_y) = case.task(support_n), case.task(case.ways)
+    order = cycle_minibatches(support_n, case.eval_batch, 50, np.random.default_rng(0))
+    task = Episode(x, y, query_x, query_y, torch.from_numpy(order))
+    tasks = Episode(*(field.expand(case.at_once, *field.shape).contiguous() for field in task))
+    network = Network(case.module)
+    loss, adam, phi = TaskLoss(network, CRITERIA[case.kind], "sum"), Adam(LR), network.initial()
+    state, engines, steps = adam.init(phi), (NativeSteps(), Compiler(step)), plain_steps(case)
+
+    def plain() -> None:
+        kept = {name: p.clone() for name, p in case.plain.state_dict().items()}
+        steps(list(task.support_batches()))
+        with torch.no_grad():
+            case.plain(query_x)
+            for one in query_x if case.kind == "classification" else ():
+                case.plain(torch.cat([x, one[None]]))
+        case.plain.load_state_dict(kept)
+
+    def ours() -> None:
+        use(*engines)
+        evaluate_tasks(network, case.kind, loss, adam, phi, state, tasks)
+        use()
+
+    return {"plain loop": (plain, 1), "ours": (ours, case.at_once)}
+
+
+def interleaved(calls: dict[str, Call], seconds: float) -> dict[str, list[float]]:
+    """Time the calls in turns; return milliseconds a step or task: the best, and the quartiles."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call, _ in calls.values():
+        call()  # builds and warms up
     start = time.perf_counter()
-    for round_ in range(rounds + 1):
-        if round_ > 3 and time.perf_counter() - start > CASE_SECONDS:
-            break
+    while time.perf_counter() - start < seconds or len(times[next(iter(calls))]) < 3:
         for name, (call, steps) in calls.items():
             call()  # brings its data back into the caches
-            wall, cpu = time.perf_counter(), time.process_time()
+            begun = time.perf_counter()
             call()
-            took = time.perf_counter() - wall, time.process_time() - cpu
-            if round_:  # the first one warms up
-                times[name].append((1e3 * took[0] / steps, 1e3 * took[1] / steps))
+            times[name].append(1e3 * (time.perf_counter() - begun) / steps)
     return {
-        name: {
-            clock: [float(q) for q in np.quantile(np.array(taken)[:, i], [0, 0.25, 0.5, 0.75])]
-            for i, clock in enumerate(("wall", "cpu"))
-        }
-        for name, taken in times.items()
+        name: np.quantile(taken, [0, 0.25, 0.5, 0.75]).tolist() for name, taken in times.items()
     }
 
 
 def flops(case: Case) -> int:
-    """Count the floating-point operations of the products in one step."""
+    """Count the floating-point operations of the products in one training step."""
     with FlopCounterMode(display=False) as counter:
-        case.module(case.x).sum().backward()
+        case.plain(case.task(case.batch)[0]).sum().backward()
     return counter.get_total_flops()
 
 
-def growth(rounds: int) -> dict[str, dict[str, float]]:
-    """Measure a meta-batch of Reptile, uncompiled, as one of its sizes grows; wall and CPU ms."""
+def growth(seconds: float) -> dict[str, float]:
+    """Measure a meta-batch of Reptile as one of its sizes grows; median ms."""
     base = {"tasks": 5, "ways": 5, "steps": 5, "side": 28}
-    sizes = [base] + [
-        base | {k: v} for k, v in [("tasks", 10), ("ways", 20), ("steps", 10), ("side", 56)]
-    ]
-    calls: dict[str, tuple[Callable[[], Any], int]] = {}
-    for size in sizes:
+    calls: dict[str, Call] = {}
+    for change in ({}, {"tasks": 10}, {"ways": 20}, {"steps": 10}, {"side": 56}):
+        size = base | change
         algorithm = Reptile(
             inner_steps=size["steps"], inner_batch_size=2 * size["ways"], inner_lr=LR
         )
-        case = images(size["ways"], size["ways"] * 10, 1, size["side"])
+        case = images(size["ways"], 0, 1, size["side"], 64, pool=False)
+        x, y = case.task(10 * size["ways"])
         network = Network(case.module)
         loss, phi = TaskLoss(network, CRITERIA[case.kind], "sum"), network.initial()
-        state = algorithm.optimizer.init(phi)
-        order = torch.arange(size["steps"] * 2 * size["ways"]).remainder(len(case.x))
-        one = Episode(case.x, case.y, case.x[:0], case.y[:0], order.view(size["steps"], -1))
+        order = torch.arange(size["steps"] * 2 * size["ways"]).remainder(len(x))
+        one = Episode(x, y, x[:0], y[:0], order.view(size["steps"], -1))
         tasks = Episode(*(field.expand(size["tasks"], *field.shape) for field in one))
-        changed = [f"{k}={v}" for k, v in size.items() if v != base[k]]
+        arguments = loss, phi, algorithm.optimizer.init(phi), tasks
 
-        def call(a: Any = algorithm, arguments: Any = (loss, phi, state, tasks)) -> None:
+        def call(a: Reptile = algorithm, arguments: Any = arguments) -> None:
             a.meta_batch(*arguments)
 
-        calls[", ".join(changed) or "5 tasks, 5 ways, 5 steps, 28x28"] = (call, 1)
-    times = interleaved(calls, rounds)
-    return {name: {clock: q[2] for clock, q in taken.items()} for name, taken in times.items()}
+        name = ", ".join(f"{k}={v}" for k, v in change.items())
+        calls[name or "5 tasks, 5 ways, 5 steps, 28x28"] = call, 1
+    use(NativeSteps())
+    times = interleaved(calls, seconds)
+    use()
+    return {name: taken[2] for name, taken in times.items()}
+
+
+def measure(case: Case, seconds: float) -> dict[str, Any]:
+    """Measure one case with the threads that are set."""
+    a = torch.rand(1024, 1024)
+    steps = interleaved({"product": (lambda: a @ a, 1), **training(case)}, seconds)
+    work, product = flops(case), steps.pop("product")
+    return {
+        "mflop": work / 1e6,
+        "limit_ms": product[0] * work / (2 * 1024**3),
+        "training_ms_a_step": steps,
+        "evaluation_ms_a_task": interleaved(evaluation(case), seconds),
+    }
+
+
+def show(name: str, threads: int, found: dict[str, Any]) -> None:
+    """Print one case: milliseconds, ratio to the plain loop, percent of the limit."""
+    limit = found["limit_ms"]
+    print(f"\n{name}, {threads} threads: {found['mflop']:.1f} MFLOP a step, limit {limit:.2f} ms")
+    print(f"{'':36s} median        spread    best  speed limit")
+    for what, key in (("", "training_ms_a_step"), ("evaluation, ", "evaluation_ms_a_task")):
+        for way, (best, low, middle, high) in found[key].items():
+            ratio = found[key]["plain loop"][2] / middle
+            share = f"{limit / best:5.0%}" if not what else ""
+            spread = f"{low:6.2f}-{high:6.2f}"
+            print(
+                f"{what + way:35s} {middle:7.2f} {spread:>13s} {best:7.2f} {ratio:5.1f}x {share}",
+                flush=True,
+            )
 
 
 def main() -> None:
     """Measure every case, print a table of each, write outputs/benchmarks/inner_loop.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", default="2,1")
+    parser.add_argument("--seconds", type=float, default=6, help="for each table's half")
     parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    use()
-    a = torch.rand(1024, 1024)
-    found: dict[str, Any] = {
-        "threads": options.threads, "load": os.getloadavg()[0], "torch": torch.__version__,
-        "cases": {},
-    }  # fmt: skip
+    found: dict[str, Any] = {"load": os.getloadavg()[0], "torch": torch.__version__, "cases": []}
     for name in options.cases.split(","):
-        case = CASES[name]()
-        calls = ways_to_step(case, compiled=not options.no_compile)
-        times = interleaved({"product": (lambda: a @ a, 1), **calls}, options.rounds)
-        product, work = times.pop("product"), flops(case)
-        limit = {clock: product[clock][0] * work / (2 * 1024**3) for clock in ("wall", "cpu")}
-        found["cases"][name] = {"mflop": work / 1e6, "limit_ms": limit, "times": times}
-        show(name, work, limit, times, "cpu" if options.threads == 1 else "wall")
-    found["growth_ms"] = growth(max(3, options.rounds // 3))
-    print("\nms a meta-batch, uncompiled                    wall      cpu")
-    for name, row in found["growth_ms"].items():
-        print(f"{name:40s} {row['wall']:10.1f} {row['cpu']:8.1f}")
+        for threads in map(int, options.threads.split(",")):
+            torch.set_num_threads(threads)
+            one = measure(CASES[name](), options.seconds)
+            show(name, threads, one)
+            found["cases"].append({"case": name, "threads": threads, **one})
+    found["growth_ms"] = growth(options.seconds)
+    print(f"\nms a meta-batch of Reptile, Omniglot network, {torch.get_num_threads()} threads")
+    for name, value in found["growth_ms"].items():
+        print(f"{name:36s} {value:7.1f}")
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / f"inner_loop_{options.threads}.json").write_text(json.dumps(found, indent=2) + "\n")
-
-
-def show(name: str, work: int, limit: dict[str, float], times: dict[str, Any], clock: str) -> None:
-    """Print one case: milliseconds a step, ratio to the plain loop of its kind, percent of the limit."""
-    print(f"\n{name}: {work / 1e6:.1f} MFLOP a step, limit {limit[clock]:.2f} ms ({clock} clock)")
-    print(f"{'ms a step':28s} {'median':>7s} {'spread':>13s} {'best':>7s} {'speed':>6s} limit")
-    for way, taken in times.items():
-        best, low, middle, high = taken[clock]
-        evaluation = "evaluation, " if way.startswith("evaluation") else ""
-        plain = times[evaluation + "plain loop"][clock][2]
-        least = limit[clock] / 2 if evaluation else limit[clock]  # half the images
-        print(
-            f"{way:28s} {middle:7.2f} {low:6.2f}-{high:6.2f} {best:7.2f} {plain / middle:5.1f}x"
-            f" {least / best:5.0%}",
-            flush=True,
-        )
+    (OUT / "inner_loop.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ class ImageSource(ABC):
         self.augmentations: list[Augmentation] = [augmentation(name) for name in augment]
         self._cache: Cache | None = None
         self._rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._checked: set[tuple[str, int, int, int]] = set()  # sizes of tasks
 
     @abstractmethod
     def key(self) -> dict[str, object]:
@@ -160,12 +161,17 @@ class ImageSource(ABC):
         """
         pixels = self._opened().pixels
         starts, counts, turns = self._rows[split]
-        self.check(split, ways, shots, query_shots)
+        size = split, ways, shots, query_shots
+        if size not in self._checked:
+            self.check(*size)
+            self._checked.add(size)
         chosen = sample(rng, np.array([len(starts)]), ways)[0]
         images = starts[chosen, None] + sample(rng, counts[chosen], shots + query_shots)
         labels = np.arange(ways)
 
         def take(rows: np.ndarray) -> np.ndarray:
+            if not rows.size:
+                return np.empty((0, *pixels.shape[1:]), pixels.dtype)
             taken = pixels[rows]  # (ways, n, C, H, W)
             for way, turn in enumerate(turns[chosen].tolist()):
                 if turn:
