@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
-    "data=glyphs", "model.filters=8", "trainer.max_steps=6", "trainer.progress=false",
+    "data=glyphs", "model.filters=16", "trainer.max_steps=6", "trainer.progress=false",
     "trainer.log_every=2", "trainer.checkpoint_every=2", "trainer.threads=1", "eval.tasks=6",
     "eval.batch=3", "eval.inner_steps=3", "eval.monitor_every=3", "eval.monitor_tasks=2",
 ]  # fmt: skip

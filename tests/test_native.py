@@ -10,9 +10,9 @@ from torch import Tensor
 from firstorder import native
 from firstorder.compilation import use
 from firstorder.evaluation import predict
-from firstorder.inner_loop import SGD, Adam, InnerOptimizer, step
+from firstorder.inner_loop import SGD, Adam, InnerOptimizer, adapt, for_tasks, step, trajectory
 from firstorder.model import MLP, Conv4
-from firstorder.native import NativeSteps, build_library, covers, network_of
+from firstorder.native import AT_ONCE, NativeSteps, build_library, covers, network_of
 from firstorder.network import Network
 from firstorder.objective import OverTasks, TaskLoss, cross_entropy, squared_error
 
@@ -102,6 +102,19 @@ def test_a_step_on_many_tasks_is_a_step_on_each(steps: NativeSteps, threads: int
     assert torch.equal(found.phi, torch.stack([e.phi for e in each]))
     assert torch.equal(found.state.v, torch.stack([e.state.v for e in each]))
     torch.testing.assert_close(found.loss, sum(e.loss for e in each))
+
+
+def test_adapting_is_one_step_after_the_other(steps: NativeSteps) -> None:
+    """To the bit, though several steps of a task are taken in one go, and the state flows on."""
+    loss, phi, (x, y) = problem("an odd stride")
+    adam, start = Adam(1e-3), for_tasks(phi, moments(Adam(1e-3), phi), 3)
+    batches = [(torch.rand(3, *x.shape), y.expand(3, -1)) for _ in range(AT_ONCE + 3)]
+    use(steps)
+    found, state = adapt(OverTasks(loss), adam, *start, iter(batches))
+    expected = list(trajectory(OverTasks(loss), adam, *start, batches))[-1]
+    assert torch.equal(found, expected.phi)
+    assert all(torch.equal(a, b) for a, b in zip(state, expected.state, strict=True))
+    assert adapt(loss, adam, phi, (), []) == (phi, ())
 
 
 @pytest.mark.parametrize("size", SIZES)

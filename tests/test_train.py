@@ -220,6 +220,19 @@ def test_two_ranks_take_the_steps_of_one(script: Script, tmp_path: Path) -> None
     assert tests[1]["tasks"] == 4
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_other_precisions_train_and_evaluate(
+    script: Script, tmp_path: Path, tiny_run: Path, precision: str
+) -> None:
+    """Near the weights of float32, and not the same."""
+    options = f"trainer.precision={precision}", "trainer.matmul=high", "logger=csv"
+    done = script("train.py", *TINY, *options, "hydra.run.dir=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found, usual = (weights(run)["phi"].float() for run in (tmp_path / "run", tiny_run))
+    assert not torch.equal(found, usual)
+    torch.testing.assert_close(found, usual, rtol=0, atol=0.05)
+
+
 def test_many_ranks_and_a_sweep_do_not_go_together(script: Script, tmp_path: Path) -> None:
     done = script("train.py", "--multirun", *TINY, "trainer.devices=2", "seed=0,1", cwd=tmp_path)
     assert done.returncode != 0
@@ -231,6 +244,7 @@ MISTAKES = {
     "more ways than classes": (["data.ways=500"], "data.ways"),
     "more shots than images": (["data.shots=30"], "data.shots"),
     "no such checkpoint": (["ckpt_path=nowhere.ckpt"], "nowhere.ckpt is not a file"),
+    "a precision that underflows": (["trainer.precision=16-mixed"], "did you mean bf16-mixed"),
     "no GPU": (["trainer.accelerator=gpu"], "trainer.accelerator=cpu"),
     "no archive": (
         ["data=omniglot", "data.root=empty", "data.source.download=false"],

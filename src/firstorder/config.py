@@ -43,12 +43,15 @@ class TrainerConfig:
 
     Attributes:
         max_steps: N, outer iterations.
-        accelerator, devices, num_nodes, strategy, precision: as Lightning's Trainer takes them.
+        accelerator, devices, num_nodes, strategy: as Lightning's Trainer takes them.
+        precision: "32-true", "64-true", or "bf16-mixed" for bfloat16 in products and convolutions.
         threads: CPU threads of a process; torch's choice where None.
         log_every: outer iterations between two lines of metrics.
         checkpoint_every: outer iterations between two checkpoints.
         progress: show a progress bar.
-        compile: "always" or "never" compile the inner step; "auto" does for a run that is long enough.
+        compile: "always" or "never" run the inner loop in machine code; "auto" does where it pays.
+        matmul: torch's precision of products of float32 on a GPU: "highest", or "high" for TF32, or
+            "medium" for bfloat16.
     """
 
     max_steps: int = 1000
@@ -62,6 +65,7 @@ class TrainerConfig:
     checkpoint_every: int = 1000
     progress: bool = True
     compile: str = "auto"
+    matmul: str = "highest"
 
 
 @dataclass

@@ -126,6 +126,7 @@ def trajectory(
         yield taken
 
 
+@compilable
 def adapt(
     loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Iterable[Batch]
 ) -> tuple[Tensor, State]:

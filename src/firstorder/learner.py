@@ -89,7 +89,7 @@ class MetaLearner(LightningModule):
 
     def training_step(self, tasks: Episode, index: int) -> None:
         found = self.algorithm.meta_batch(
-            self.loss, self.phi.detach(), self.inner_state, tasks.to_float()
+            self.loss, self.phi.detach(), self.inner_state, tasks.to_float(self.phi.dtype)
         )
         direction, state = self._average_over_ranks(found.direction, found.state)
         if not is_finite(direction):
@@ -157,7 +157,7 @@ class MetaLearner(LightningModule):
     def evaluate(self, tasks: Episode) -> dict[str, Tensor]:
         """Score each task of a batch, every one from the same phi and inner state; (tasks,) each."""
         start = self.evaluation_optimizer(), self.phi.detach(), self.inner_state
-        tasks = tasks.to_float()
+        tasks = tasks.to_float(self.phi.dtype)
         at_once = len(tasks.support_x) if self.parallel_evaluation else 1
         parts = zip(*(field.split(at_once) for field in tasks), strict=True)
         scores = [

@@ -14,8 +14,10 @@ from firstorder.compilation import Compiler, has_compiler, is_worthwhile, use
 from firstorder.inner_loop import step
 from firstorder.learner import MetaLearner
 from firstorder.native import NativeSteps
+from firstorder.sentences import one_of
 
 LAST = "last.ckpt"
+PRECISIONS = ["32-true", "64-true", "bf16-mixed"]  # float16 would need its losses scaled
 
 # What Lightning says of itself at every start, of a run folder that Hydra has made, of a checkpoint
 # that holds the weights after the step (as it should), and of a run of no iterations.
@@ -94,12 +96,16 @@ def build_trainer(
     checkpoint_every: int = 1000,
     progress: bool = True,
     compile: str = "auto",
+    matmul: str = "highest",
 ) -> Trainer:
     """Build the Trainer of a run; the settings are those of `TrainerConfig`.
 
     Raises:
-        ValueError: there is no GPU where one is asked for.
+        ValueError: there is no GPU where one is asked for, or no such precision.
     """
+    one_of("trainer.precision", precision, PRECISIONS)
+    one_of("trainer.matmul", matmul, ["highest", "high", "medium"])
+    torch.set_float32_matmul_precision(matmul)
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise ValueError(
             f"trainer.accelerator={accelerator}, but torch finds no GPU here: set"

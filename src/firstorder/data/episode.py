@@ -24,13 +24,15 @@ class Episode(NamedTuple):
     query_y: Tensor
     order: Tensor
 
-    def to_float(self) -> "Episode":
-        """Return the episode with uint8 images scaled to float32 in [0, 1]."""
+    def to_float(self, dtype: torch.dtype = torch.float32) -> "Episode":
+        """Return the episode in floating point, uint8 images scaled to [0, 1]."""
 
         def scale(x: Tensor) -> Tensor:
-            return x / 255 if x.dtype == torch.uint8 else x
+            return (x / 255 if x.dtype == torch.uint8 else x).to(dtype)
 
-        return self._replace(support_x=scale(self.support_x), query_x=scale(self.query_x))
+        y = (y if y.dtype == torch.int64 else y.to(dtype) for y in (self.support_y, self.query_y))
+        support_y, query_y = y
+        return Episode(scale(self.support_x), support_y, scale(self.query_x), query_y, self.order)
 
     def support_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut the support set into its mini-batches, (inputs, labels); of each task, where batched."""

@@ -12,7 +12,7 @@ from firstorder.learner import MetaLearner
 def draw_example(learner: MetaLearner, task: Episode) -> Figure:
     """Draw a task of the kind that the learner knows, with its predictions."""
     draw = {"classification": draw_images, "regression": draw_curves}[learner.kind]
-    return draw(learner, task.to_float())
+    return draw(learner, task.to_float(learner.phi.dtype))
 
 
 def draw_images(learner: MetaLearner, task: Episode) -> Figure:

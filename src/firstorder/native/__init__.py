@@ -10,10 +10,11 @@ import ctypes
 import hashlib
 import logging
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ctypes import POINTER, byref, c_bool, c_double, c_float, c_int, c_void_p
 from functools import cache
 from inspect import unwrap
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from firstorder.compilation import processor
 from firstorder.data.cache import cache_root
 from firstorder.evaluation import predict
-from firstorder.inner_loop import SGD, Adam, AdamState, Step, step
+from firstorder.inner_loop import SGD, Adam, AdamState, Batch, Step, adapt, step
 from firstorder.model import Conv4
 from firstorder.model.conv4 import EPSILON
 from firstorder.network import Network
@@ -33,6 +34,7 @@ from firstorder.objective import OverTasks, TaskLoss, cross_entropy
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 10  # steps of one task, while its weights lie in the caches
 SOURCES = Path(__file__).parent
 FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp"]
 FLAGS += ["-std=c++17", "-shared", "-fPIC"]
@@ -42,8 +44,7 @@ class CTensors(ctypes.Structure):
     """Mirror `Tensors` of step.cpp."""
 
     _fields_ = [
-        (name, c_void_p)
-        for name in ("x", "y", "phi", "m", "v", "next_phi", "next_m", "next_v", "losses")
+        (name, c_void_p) for name in ("x", "y", "phi", "m", "v", "to_phi", "to_m", "to_v", "losses")
     ]
 
 
@@ -58,28 +59,35 @@ class NativeSteps:
 
     def __init__(self) -> None:
         self.library = build_library()
-        self._plans: dict[Any, Plan | None] = {}
+        self._plans: dict[Any, Plan] = {}
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Return what `step` or `predict` returns, or NotImplemented where it is not covered."""
-        if function is unwrap(step):
-            loss, optimizer, phi, state, (x, y) = args
-            plan = self._plan(network_of(loss, optimizer), phi, x)
-            return plan.step(loss, optimizer, phi, state, x, y) if plan else NotImplemented
+        """Return what `step`, `adapt` or `predict` returns, or NotImplemented where it is not covered."""
         if function is unwrap(predict):
             network, phi, x = args
-            plan = self._plan(network, phi, x)
-            return plan.predict(phi, x) if plan else NotImplemented
-        return NotImplemented
+            return (
+                self._plan(network, phi, x).predict(phi, x)
+                if covers(network, phi)
+                else NotImplemented
+            )
+        if function not in (unwrap(step), unwrap(adapt)):
+            return NotImplemented
+        loss, optimizer, phi, state, given = args
+        network = network_of(loss, optimizer)
+        if network is None or not covers(network, phi):
+            return NotImplemented
+        if function is unwrap(step):
+            return self._plan(network, phi, given[0]).steps(loss, optimizer, phi, state, [given])
+        for batches in pieces(given):
+            plan = self._plan(network, phi, batches[0][0])
+            phi, state, _ = plan.steps(loss, optimizer, phi, state, batches)
+        return phi, state
 
-    def _plan(self, network: Network | None, phi: Tensor, x: Tensor) -> "Plan | None":
-        """Return the plan for mini-batches like x; None where the network is not covered."""
-        if network is None or torch.is_autocast_enabled("cpu"):
-            return None
-        key = network, phi.dtype, phi.device.type, x.shape[-4:], torch.get_num_threads()
+    def _plan(self, network: Network, phi: Tensor, x: Tensor) -> "Plan":
+        """Return the plan for mini-batches like x."""
+        key = network, x.shape[-4:], torch.get_num_threads()
         if key not in self._plans:
-            covered = covers(network, phi)
-            self._plans[key] = Plan(self.library, network.module, x) if covered else None
+            self._plans[key] = Plan(self.library, network.module, x)
         return self._plans[key]
 
 
@@ -99,6 +107,7 @@ def covers(network: Network, phi: Tensor) -> bool:
     module = network.module
     return (
         type(module) is Conv4
+        and not torch.is_autocast_enabled("cpu")
         and not module.conv_bias
         and module.filters % build_library().lanes() == 0
         and phi.device.type == "cpu"
@@ -121,38 +130,33 @@ class Plan:
     def __del__(self) -> None:
         self.library.drop_plan(self.pointer)
 
-    def step(
-        self, loss: Any, optimizer: Any, phi: Tensor, state: Any, x: Tensor, y: Tensor
+    def steps(
+        self, loss: Any, optimizer: Any, phi: Tensor, state: Any, batches: Sequence[Batch]
     ) -> Step:
-        """Take a step on one task, phi (d,), or on many, phi (tasks, d)."""
-        x, y, phi = x.contiguous(), y.contiguous(), phi.contiguous()
-        next_phi, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
+        """Take steps on one task, phi (d,), or on many, phi (tasks, d); the loss is the last one."""
+        xs, ys = ([tensor.contiguous() for tensor in given] for given in zip(*batches, strict=True))
+        assert all(x.shape[-4] == self.n for x in xs), "mini-batches are of one size"
+        phi = phi.contiguous()
+        found, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
         if isinstance(optimizer, Adam):
             settings = COptimizer(1, optimizer.lr, optimizer.beta1, optimizer.beta2, optimizer.eps)
-            m, v, t = state[0].contiguous(), state[1].contiguous(), state[2] + 1
-            state = AdamState(torch.empty_like(m), torch.empty_like(v), t)
-            tensors = (x, y, phi, m, v, next_phi, state.m, state.v, losses)
+            m, v, t = state[0].contiguous(), state[1].contiguous(), float(state[2])
+            state = AdamState(torch.empty_like(m), torch.empty_like(v), state[2] + len(xs))
+            vectors = (phi, m, v, found, state.m, state.v, losses)
         else:
             settings, t = COptimizer(0, optimizer.lr), 0.0
-            tensors = (
-                x,
-                y,
-                phi,
-                phi,
-                phi,
-                next_phi,
-                phi,
-                phi,
-                losses,
-            )  # no moments: none are touched
+            vectors = (phi, phi, phi, found, phi, phi, losses)  # no moments: none are touched
         many = isinstance(loss, OverTasks)
         is_sum = (loss.loss if many else loss).reduction == "sum"
-        taken = self.library.take_step(
-            self.pointer, byref(settings), byref(CTensors(*(tensor.data_ptr() for tensor in tensors))),
-            losses.numel(), float(t), 1.0 if is_sum else 1 / self.n,
+        x_at, y_at = addresses(xs), addresses(ys)
+        places = ctypes.addressof(x_at), ctypes.addressof(y_at)
+        tensors = CTensors(*places, *(vector.data_ptr() for vector in vectors))
+        taken = self.library.take_steps(
+            self.pointer, byref(settings), byref(tensors), losses.numel(), len(xs), t + 1,
+            1.0 if is_sum else 1 / self.n,
         )  # fmt: skip
         assert taken, "labels are those of a way"
-        return Step(next_phi, state, losses.sum() if many else losses)
+        return Step(found, state, losses.sum() if many else losses)
 
     def predict(self, phi: Tensor, x: Tensor) -> Tensor:
         """Return the outputs, (tasks, n, ways), of many tasks' networks."""
@@ -160,6 +164,18 @@ class Plan:
         outputs = phi.new_empty(len(x), self.n, self.ways)
         self.library.predict(self.pointer, x.data_ptr(), phi.data_ptr(), outputs.data_ptr(), len(x))
         return outputs
+
+
+def pieces(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """Cut a sequence of mini-batches into pieces of `AT_ONCE`."""
+    rest = iter(batches)
+    while piece := list(islice(rest, AT_ONCE)):
+        yield piece
+
+
+def addresses(tensors: Sequence[Tensor]) -> "ctypes.Array[c_void_p]":
+    """Return where the tensors' numbers lie."""
+    return (c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
 @cache
@@ -193,8 +209,8 @@ def build_library() -> ctypes.CDLL:
     library.drop_plan.restype = None
     library.predict.restype = None
     library.predict.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p, c_int]
-    library.take_step.restype = c_bool
-    library.take_step.argtypes = [
-        c_void_p, POINTER(COptimizer), POINTER(CTensors), c_int, c_double, c_float
+    library.take_steps.restype = c_bool
+    library.take_steps.argtypes = [
+        c_void_p, POINTER(COptimizer), POINTER(CTensors), c_int, c_int, c_double, c_float
     ]  # fmt: skip
     return library

@@ -14,20 +14,24 @@ struct Optimizer {
   float lr, beta1, beta2, eps;
 };
 
-struct Tensors {  // of some tasks: images (tasks, n, C, H, W), labels (tasks, n), vectors (tasks,
-                  // d), losses (tasks)
-  const float* x;
-  const int64_t* y;
-  const float *phi, *m, *v;
-  float *next_phi, *next_m, *next_v, *losses;
+struct Vectors {  // of one task: weights, Adam's moments
+  float *phi, *m, *v;
+};
+
+struct Tensors {  // images (tasks, n, C, H, W) and labels (tasks, n) of each step, vectors (tasks,
+                  // d)
+  const float* const* x;
+  const int64_t* const* y;
+  Vectors from, to;
+  float* losses;  // (tasks), at the last step
 };
 
 // phi - lr m_hat / (sqrt(v_hat) + eps), or phi - lr g, from one number of the vectors to another.
-static void update(const Optimizer& o, const Tensors& task, const float* g, double t, int from,
-                   int end) {
+static void update(const Optimizer& o, Vectors old, Vectors made, const float* g, double t,
+                   int from, int end) {
   if (!o.adam) {
 #pragma omp simd
-    for (int i = from; i < end; i++) task.next_phi[i] = task.phi[i] - o.lr * g[i];
+    for (int i = from; i < end; i++) made.phi[i] = old.phi[i] - o.lr * g[i];
     return;
   }
   const float keep1 = o.beta1, keep2 = o.beta2, eps = o.eps;
@@ -36,9 +40,9 @@ static void update(const Optimizer& o, const Tensors& task, const float* g, doub
 #pragma omp simd
   for (int i = from; i < end; i++) {
     const float square = g[i] * g[i];
-    const float m = g[i] + keep1 * (task.m[i] - g[i]), v = square + keep2 * (task.v[i] - square);
-    task.next_m[i] = m, task.next_v[i] = v;
-    task.next_phi[i] = task.phi[i] - rate * m / (std::sqrt(v * correction) + eps);
+    const float m = g[i] + keep1 * (old.m[i] - g[i]), v = square + keep2 * (old.v[i] - square);
+    made.m[i] = m, made.v[i] = v;
+    made.phi[i] = old.phi[i] - rate * m / (std::sqrt(v * correction) + eps);
   }
 }
 
@@ -89,28 +93,31 @@ Plan* make_plan(int n, int channels, int side, int filters, int blocks, int stri
 
 void drop_plan(Plan* plan) { delete plan; }
 
-// Take one step on each of some tasks; t is its number, weight that of an image's loss. Does
+// Take some steps on each of some tasks, numbered from t; weight is that of an image's loss. Does
 // nothing and returns false where a label is not that of a way.
-bool take_step(Plan* plan, const Optimizer* optimizer, const Tensors* all, int tasks, double t,
-               float weight) {
+bool take_steps(Plan* plan, const Optimizer* optimizer, const Tensors* all, int tasks, int steps,
+                double t, float weight) {
   const auto is_way = [&](int64_t label) { return 0 <= label && label < plan->ways; };
-  if (!std::all_of(all->y, all->y + (int64_t)tasks * plan->n, is_way)) return false;
+  for (int step = 0; step < steps; step++)
+    if (!std::all_of(all->y[step], all->y[step] + (int64_t)tasks * plan->n, is_way)) return false;
   const int64_t images = numbers_in_batch(*plan), d = plan->size;
   each_task(*plan, tasks, [&](int i, Team team, Space& space) {
-    const Tensors task{all->x + i * images, all->y + (int64_t)i * plan->n,
-                       all->phi + i * d,    all->m + i * d,
-                       all->v + i * d,      all->next_phi + i * d,
-                       all->next_m + i * d, all->next_v + i * d,
-                       all->losses + i};
-    const Pass pass{*plan, space, task.phi, team};
-    pass.flip();
-    pass.forward(task.x);
-    pass.backward(task.y, weight);
-    update(*optimizer, task, space.gradient.data(), t, d * team.rank / team.size,
-           d * (team.rank + 1) / team.size);
-    if (team.rank == 0)
-      *task.losses = std::accumulate(space.losses.begin(), space.losses.end(), 0.f);
-    team.wait();
+    const auto of_task = [&](Vectors v) {
+      return Vectors{v.phi + i * d, v.m + i * d, v.v + i * d};
+    };
+    const Vectors first = of_task(all->from), made = of_task(all->to);
+    const int from = d * team.rank / team.size, end = d * (team.rank + 1) / team.size;
+    for (int step = 0; step < steps; step++) {
+      const Vectors old = step ? made : first;
+      const Pass pass{*plan, space, old.phi, team};
+      pass.flip();
+      pass.forward(all->x[step] + i * images);
+      pass.backward(all->y[step] + (int64_t)i * plan->n, weight);
+      update(*optimizer, old, made, space.gradient.data(), t + step, from, end);
+      if (team.rank == 0)
+        all->losses[i] = std::accumulate(space.losses.begin(), space.losses.end(), 0.f);
+      team.wait();
+    }
   });
   return true;
 }
