@@ -219,12 +219,11 @@ def sample(rng: np.random.Generator, counts: np.ndarray, size: int) -> np.ndarra
     Returns:
         (len(counts), size) int64.
     """
-    step = np.arange(size)
-    swap = step + (rng.random((len(counts), size)) * (counts[:, None] - step)).astype(np.int64)
     drawn = []
-    for row in swap.tolist():
+    for count, row in zip(counts.tolist(), rng.random((len(counts), size)).tolist(), strict=True):
         moved: dict[int, int] = {}
-        for i, j in enumerate(row):
+        for i, chance in enumerate(row):
+            j = i + int(chance * (count - i))
             drawn.append(moved.get(j, j))
             moved[j] = moved.get(i, i)
     return np.array(drawn).reshape(len(counts), size)

@@ -1,7 +1,7 @@
 """Episodes as a pure function of (seed, stream, index)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from firstorder.inner_loop import cycle_minibatches, replacement_minibatches
 
 # Streams of episodes that never share randomness: how often one looks does not change training.
 TRAIN, MONITOR, TEST = range(3)
+
+# A generator's state, but for its key: setting it is ten times cheaper than a new generator.
+FRESH = np.random.Philox(key=0).state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,9 @@ class EpisodeSampler:
     steps: int
     batch_size: int
     replacement: bool = False
+    bits: np.random.Philox = field(
+        default_factory=lambda: np.random.Philox(key=0), init=False, repr=False, compare=False
+    )
 
     def __getitem__(self, index: int) -> Episode:
         return Episode(*(torch.from_numpy(field) for field in self.fields(index)))
@@ -45,7 +51,8 @@ class EpisodeSampler:
     def fields(self, index: int) -> tuple[np.ndarray, ...]:
         """Return the fields of an episode as they are drawn."""
         key = np.array([self.seed * 4 + self.stream, index], dtype=np.uint64)
-        rng = np.random.Generator(np.random.Philox(key=key))
+        self.bits.state = {**FRESH, "state": {"counter": np.zeros(4, np.uint64), "key": key}}
+        rng = np.random.Generator(self.bits)
         task = self.source.draw(self.split, rng, self.ways, self.shots, self.query_shots)
         draw_order = replacement_minibatches if self.replacement else cycle_minibatches
         order = draw_order(len(task.support_x), self.batch_size, self.steps, rng)
@@ -69,7 +76,12 @@ class MetaBatches(Dataset[Episode]):
         end = min((index + 1) * self.size, self.episodes)
         mine = range(index * self.size + self.rank, end, self.ranks)
         drawn = [self.sampler.fields(i) for i in mine]
-        return Episode(*(torch.from_numpy(np.stack(field)) for field in zip(*drawn, strict=True)))
+        return Episode(*(torch.from_numpy(stack(arrays)) for arrays in zip(*drawn, strict=True)))
+
+
+def stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Return np.stack of some arrays, at a third of its cost for small ones."""
+    return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)
 
 
 class EpisodeLoader:
