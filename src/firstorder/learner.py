@@ -93,7 +93,7 @@ class MetaLearner(LightningModule):
         """Move a batch as Lightning does, where there is anything to move."""
         if batch.support_x.device == device:
             return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)  # type: ignore[no-any-return]
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def training_step(self, tasks: Episode, index: int) -> None:
         found = self.algorithm.meta_batch(
