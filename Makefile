@@ -27,8 +27,9 @@ lint: $(DEV_STAMP) ## check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(DEV_STAMP) ## measure speed and memory
-	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+bench: $(L2L_STAMP) ## measure speed and memory, in five minutes
+	$(BIN)/python benchmarks/inner_loop.py
+	$(BIN)/python benchmarks/overhead.py
 
 data: $(RUN_STAMP) ## fetch and prepare a data set; make data DATA=omniglot
 	$(BIN)/python src/prepare.py data=$(DATA) $(ARGS)

@@ -87,14 +87,6 @@ class MetaLearner(LightningModule):
         done = iteration / self.outer_steps
         return self.algorithm.outer_lr * (1 - done) + self.algorithm.outer_lr_final * done
 
-    def transfer_batch_to_device(
-        self, batch: Episode, device: torch.device, dataloader_idx: int
-    ) -> Episode:
-        """Move a batch as Lightning does, where there is anything to move."""
-        if batch.support_x.device == device:
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
     def training_step(self, tasks: Episode, index: int) -> None:
         found = self.algorithm.meta_batch(
             self.loss, self.phi.detach(), self.inner_state, tasks.to_float(self.phi.dtype)

@@ -1,8 +1,10 @@
 """Serve the episodes of a run to Lightning."""
 
+import torch
 from lightning import LightningDataModule
 
 from firstorder.algo.base import MetaAlgorithm
+from firstorder.data.episode import Episode
 from firstorder.data.sampler import (
     MONITOR,
     TEST,
@@ -111,6 +113,14 @@ class EpisodeDataModule(LightningDataModule):
     def test_dataloader(self) -> EpisodeLoader:
         settings = self.evaluation
         return self._loader(self.test_sampler(), settings.tasks, settings.batch)
+
+    def transfer_batch_to_device(
+        self, batch: Episode, device: torch.device, dataloader_idx: int
+    ) -> Episode:
+        """Move a batch as Lightning does, where there is anything to move: its walk costs as much."""
+        if batch.support_x.device == device:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _loader(
         self, sampler: EpisodeSampler, episodes: int, size: int, start: int = 0
