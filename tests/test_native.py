@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from firstorder import native
 from firstorder.compilation import use
 from firstorder.evaluation import predict
 from firstorder.inner_loop import SGD, Adam, InnerOptimizer, adapt, for_tasks, step, trajectory
 from firstorder.model import MLP, Conv4
-from firstorder.native import AT_ONCE, NativeSteps, build_library, covers, network_of
+from firstorder.native import AT_ONCE, NativeSteps, library, network_of
+from firstorder.native.library import build_library
 from firstorder.network import Network
 from firstorder.objective import OverTasks, TaskLoss, cross_entropy, squared_error
 
@@ -32,6 +32,7 @@ def off_again() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     use()
+    build_library.cache_clear()
     torch.set_num_threads(threads)
 
 
@@ -150,8 +151,8 @@ def test_a_prediction_is_the_network_output(steps: NativeSteps, size: str) -> No
 
 def test_what_is_not_covered_runs_as_written(steps: NativeSteps) -> None:
     conv = Network(Conv4(3))
-    assert covers(conv, conv.initial())
-    assert not covers(conv, conv.initial().double())
+    assert steps.covers(conv, conv.initial())
+    assert not steps.covers(conv, conv.initial().double())
     assert network_of(TaskLoss(conv, cross_entropy, "sum"), Adam(0.1)) is conv
     assert network_of(OverTasks(TaskLoss(conv, cross_entropy, "sum")), SGD(0.1)) is conv
     assert network_of(TaskLoss(conv, squared_error, "sum"), SGD(0.1)) is None
@@ -178,21 +179,27 @@ def test_the_library_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
     build_library.cache_clear()
     build_library()
-    monkeypatch.setattr(subprocess, "run", None)
     build_library.cache_clear()
+    monkeypatch.setattr(subprocess, "run", None)
     assert build_library().lanes() in (4, 8, 16)
     assert [path.suffix for path in tmp_path.rglob("conv4*") if path.suffix != ".lock"] == [".so"]
-    build_library.cache_clear()
 
 
 def test_a_compiler_that_fails_is_told_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """And the run goes on, but where machine code was asked for."""
     monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
-    monkeypatch.setattr(native, "FLAGS", ["-not-an-option"])
+    monkeypatch.setattr(library, "FLAGS", ["-not-an-option"])
     build_library.cache_clear()
+    loss, phi, batch = problem("an odd stride")
+    expected = step(loss, SGD(0.1), phi, (), batch)
+    use(NativeSteps())
+    assert torch.equal(step(loss, SGD(0.1), phi, (), batch).phi, expected.phi)
+    assert "could not be built" in caplog.text
+    use(NativeSteps(required=True))
     with pytest.raises(
         ValueError, match=r"could not be built.*not-an-option.*trainer\.compile=never"
     ):
-        NativeSteps()
-    build_library.cache_clear()
+        step(loss, SGD(0.1), phi, (), batch)
+    assert not list(tmp_path.rglob("conv4*.so"))

@@ -67,7 +67,7 @@ class CompileInnerLoop(Callback):
         steps = trainer.max_steps * algorithm.meta_batch_size * algorithm.inner_steps
         if has_compiler(self.setting):
             compiler = [self.compiler] if is_worthwhile(self.setting, steps) else []
-            use(NativeSteps(), *compiler)
+            use(NativeSteps(required=self.setting == "always"), *compiler)
         else:
             use()
 

@@ -1,0 +1,140 @@
+"""Build step.cpp, and call it: sizes and addresses in, numbers out."""
+
+import ctypes
+import hashlib
+import logging
+import subprocess
+import time
+from collections.abc import Sequence
+from ctypes import POINTER, byref, c_bool, c_double, c_float, c_int, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import Tensor, nn
+from torch._inductor.cpp_builder import get_cpp_compiler
+
+from firstorder.compilation import processor
+from firstorder.data.cache import cache_root
+from firstorder.inner_loop import Adam, AdamState, Batch, Step
+from firstorder.model import Conv4
+from firstorder.model.conv4 import EPSILON
+from firstorder.objective import OverTasks
+
+logger = logging.getLogger(__name__)
+
+SOURCES = Path(__file__).parent
+FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp"]
+FLAGS += ["-std=c++17", "-shared", "-fPIC"]
+
+
+class CTensors(ctypes.Structure):
+    """Mirror `Tensors` of step.cpp."""
+
+    _fields_ = [
+        (name, c_void_p) for name in ("x", "y", "phi", "m", "v", "to_phi", "to_m", "to_v", "losses")
+    ]
+
+
+class COptimizer(ctypes.Structure):
+    """Mirror `Optimizer` of step.cpp."""
+
+    _fields_ = [("adam", c_int), *((name, c_float) for name in ("lr", "beta1", "beta2", "eps"))]
+
+
+class Plan:
+    """Hold a network's plan for mini-batches of one size, and the space to work in."""
+
+    def __init__(self, library: ctypes.CDLL, module: nn.Module, x: Tensor) -> None:
+        assert isinstance(module, Conv4)
+        self.library, self.ways, self.n = library, module.head.out_features, x.shape[-4]
+        stride, window = (1, 2) if module.downsample == "pool" else (2, 1)
+        self.pointer = library.make_plan(
+            self.n, x.shape[-3], x.shape[-1], module.filters, 4, stride, window, self.ways, EPSILON,
+            torch.get_num_threads(),
+        )  # fmt: skip
+
+    def __del__(self) -> None:
+        self.library.drop_plan(self.pointer)
+
+    def steps(
+        self, loss: Any, optimizer: Any, phi: Tensor, state: Any, batches: Sequence[Batch]
+    ) -> Step:
+        """Take steps on one task, phi (d,), or on many, phi (tasks, d); the loss is the last one."""
+        xs, ys = ([tensor.contiguous() for tensor in given] for given in zip(*batches, strict=True))
+        assert all(x.shape[-4] == self.n for x in xs), "mini-batches are of one size"
+        phi = phi.contiguous()
+        found, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
+        if isinstance(optimizer, Adam):
+            settings = COptimizer(1, optimizer.lr, optimizer.beta1, optimizer.beta2, optimizer.eps)
+            m, v, t = state[0].contiguous(), state[1].contiguous(), float(state[2])
+            state = AdamState(torch.empty_like(m), torch.empty_like(v), state[2] + len(xs))
+            vectors = (phi, m, v, found, state.m, state.v, losses)
+        else:
+            settings, t = COptimizer(0, optimizer.lr), 0.0
+            vectors = (phi, phi, phi, found, phi, phi, losses)  # no moments: none are touched
+        many = isinstance(loss, OverTasks)
+        is_sum = (loss.loss if many else loss).reduction == "sum"
+        x_at, y_at = addresses(xs), addresses(ys)
+        places = ctypes.addressof(x_at), ctypes.addressof(y_at)
+        tensors = CTensors(*places, *(vector.data_ptr() for vector in vectors))
+        taken = self.library.take_steps(
+            self.pointer, byref(settings), byref(tensors), losses.numel(), len(xs), t + 1,
+            1.0 if is_sum else 1 / self.n,
+        )  # fmt: skip
+        assert taken, "labels are those of a way"
+        return Step(found, state, losses.sum() if many else losses)
+
+    def predict(self, phi: Tensor, x: Tensor) -> Tensor:
+        """Return the outputs, (tasks, n, ways), of many tasks' networks."""
+        phi, x = phi.contiguous(), x.contiguous()
+        outputs = phi.new_empty(len(x), self.n, self.ways)
+        self.library.predict(self.pointer, x.data_ptr(), phi.data_ptr(), outputs.data_ptr(), len(x))
+        return outputs
+
+
+def addresses(tensors: Sequence[Tensor]) -> "ctypes.Array[c_void_p]":
+    """Return where the tensors' numbers lie."""
+    return (c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+
+
+@cache
+def build_library() -> ctypes.CDLL:
+    """Build the library, or load what was built on such a processor before.
+
+    Raises:
+        ValueError: the compiler refuses.
+    """
+    compiler = get_cpp_compiler()
+    texts = [path.read_text() for path in sorted(SOURCES.glob("*.[hc]*"))]
+    digest = hashlib.sha256(repr([texts, FLAGS, compiler, processor()]).encode()).hexdigest()[:16]
+    path = cache_root() / "compiled" / f"conv4-{digest}.so"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            logger.info("building the inner loop for this processor, once ...")
+            start = time.perf_counter()
+            partial = path.with_suffix(".partial")
+            command = [compiler, *FLAGS, "-o", str(partial), str(SOURCES / "step.cpp")]
+            built = subprocess.run(command, capture_output=True, text=True, check=False)
+            if built.returncode:
+                reason = (built.stderr.strip().splitlines() or ["no reason given"])[0]
+                raise ValueError(
+                    f"the inner loop could not be built: {reason} (trainer.compile=never does without)"
+                )
+            partial.replace(path)
+            logger.info("... in %.0f s; kept as %s", time.perf_counter() - start, path)
+    library = ctypes.CDLL(str(path))
+    library.make_plan.restype = c_void_p
+    library.make_plan.argtypes = [*[c_int] * 8, c_float, c_int]
+    library.drop_plan.argtypes = [c_void_p]
+    library.drop_plan.restype = None
+    library.predict.restype = None
+    library.predict.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p, c_int]
+    library.take_steps.restype = c_bool
+    library.take_steps.argtypes = [
+        c_void_p, POINTER(COptimizer), POINTER(CTensors), c_int, c_int, c_double, c_float
+    ]  # fmt: skip
+    return library
