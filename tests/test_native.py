@@ -203,3 +203,17 @@ def test_a_compiler_that_fails_is_told_in_a_sentence(
     ):
         step(loss, SGD(0.1), phi, (), batch)
     assert not list(tmp_path.rglob("conv4*.so"))
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file in the folder's place: root, who runs tests in a container, may write anywhere."""
+    (tmp_path / "compiled").write_text("")
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    build_library.cache_clear()
+    loss, phi, batch = problem("an odd stride")
+    expected = step(loss, SGD(0.1), phi, (), batch)
+    use(NativeSteps())
+    assert torch.equal(step(loss, SGD(0.1), phi, (), batch).phi, expected.phi)
+    assert f"could not be built in {tmp_path / 'compiled'}" in caplog.text

@@ -100,6 +100,22 @@ def addresses(tensors: Sequence[Tensor]) -> "ctypes.Array[c_void_p]":
     return (c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
+def build(compiler: str, path: Path) -> None:
+    """Compile step.cpp into a library at the path."""
+    logger.info("building the inner loop for this processor, once ...")
+    start = time.perf_counter()
+    partial = path.with_suffix(".partial")
+    command = [compiler, *FLAGS, "-o", str(partial), str(SOURCES / "step.cpp")]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if built.returncode:
+        reason = (built.stderr.strip().splitlines() or ["no reason given"])[0]
+        raise ValueError(
+            f"the inner loop could not be built: {reason} (trainer.compile=never does without)"
+        )
+    partial.replace(path)
+    logger.info("... in %.0f s; kept as %s", time.perf_counter() - start, path)
+
+
 @cache
 def build_library() -> ctypes.CDLL:
     """Build the library, or load what was built on such a processor before.
@@ -111,21 +127,16 @@ def build_library() -> ctypes.CDLL:
     texts = [path.read_text() for path in sorted(SOURCES.glob("*.[hc]*"))]
     digest = hashlib.sha256(repr([texts, FLAGS, compiler, processor()]).encode()).hexdigest()[:16]
     path = cache_root() / "compiled" / f"conv4-{digest}.so"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.exists():
-            logger.info("building the inner loop for this processor, once ...")
-            start = time.perf_counter()
-            partial = path.with_suffix(".partial")
-            command = [compiler, *FLAGS, "-o", str(partial), str(SOURCES / "step.cpp")]
-            built = subprocess.run(command, capture_output=True, text=True, check=False)
-            if built.returncode:
-                reason = (built.stderr.strip().splitlines() or ["no reason given"])[0]
-                raise ValueError(
-                    f"the inner loop could not be built: {reason} (trainer.compile=never does without)"
-                )
-            partial.replace(path)
-            logger.info("... in %.0f s; kept as %s", time.perf_counter() - start, path)
+    if not path.exists():  # a cache that can only be read will do
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                if not path.exists():
+                    build(compiler, path)
+        except OSError as error:
+            raise ValueError(
+                f"the inner loop could not be built in {path.parent}: {error}"
+            ) from None
     library = ctypes.CDLL(str(path))
     library.make_plan.restype = c_void_p
     library.make_plan.argtypes = [*[c_int] * 8, c_float, c_int]
