@@ -1,11 +1,12 @@
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from firstorder.compilation import use
 from firstorder.evaluation import predict
@@ -149,22 +150,110 @@ def test_a_prediction_is_the_network_output(steps: NativeSteps, size: str) -> No
     torch.testing.assert_close(predict(loss.network, many, images), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_what_is_not_covered_runs_as_written(steps: NativeSteps) -> None:
-    conv = Network(Conv4(3))
-    assert steps.covers(conv, conv.initial())
-    assert not steps.covers(conv, conv.initial().double())
-    assert network_of(TaskLoss(conv, cross_entropy, "sum"), Adam(0.1)) is conv
-    assert network_of(OverTasks(TaskLoss(conv, cross_entropy, "sum")), SGD(0.1)) is conv
-    assert network_of(TaskLoss(conv, squared_error, "sum"), SGD(0.1)) is None
-    assert network_of(lambda phi, x, y: phi.sum(), SGD(0.1)) is None
-    for module in (Conv4(3, conv_bias=True), Conv4(3, filters=10), MLP(784, outputs=3)):
-        network = Network(module)
-        phi, x, y = network.initial(), torch.rand(3, 1, 28, 28), torch.arange(3)
-        arguments = TaskLoss(network, cross_entropy, "sum"), SGD(0.1), phi, (), (x, y)
-        expected = step(*arguments)
+def changed(module: Conv4, **changes: Any) -> Conv4:
+    """Change a network after it was built, as a user may."""
+    if "eps" in changes:
+        module.features[1].eps = changes["eps"]
+    if "layer" in changes:
+        module.features[2] = changes["layer"]
+    if "hook" in changes:
+        module.head.register_forward_hook(changes["hook"])
+    return module
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Conv4(3, conv_bias=True),
+        Conv4(3, filters=10),
+        MLP(784, outputs=3),
+        changed(Conv4(3), eps=0.1),
+        changed(Conv4(3), layer=nn.LeakyReLU()),
+        changed(Conv4(3), hook=lambda module, x, y: 2 * y),
+        type("Conv4", (Conv4,), {})(3),
+    ],
+)
+def test_a_network_that_is_not_covered_runs_as_written(
+    steps: NativeSteps, module: nn.Module
+) -> None:
+    network = Network(module)
+    phi, batch = network.initial(), (torch.rand(3, 1, 28, 28), torch.arange(3))
+    arguments = TaskLoss(network, cross_entropy, "sum"), SGD(0.1), phi, (), batch
+    expected = step(*arguments)
+    use(steps)
+    assert torch.equal(step(*arguments).phi, expected.phi)
+
+
+class Twice(TaskLoss):
+    def __call__(self, phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return 2 * super().__call__(phi, x, y)
+
+
+def test_a_loss_that_is_not_covered_runs_as_written(steps: NativeSteps) -> None:
+    loss, phi, batch = problem("an odd stride")
+    twice = Twice(loss.network, cross_entropy, "sum")
+    expected = step(twice, SGD(0.1), phi, (), batch)
+    assert network_of(OverTasks(loss), SGD(0.1)) is loss.network
+    assert network_of(TaskLoss(loss.network, squared_error, "sum"), SGD(0.1)) is None
+    use(steps)
+    assert torch.equal(step(twice, SGD(0.1), phi, (), batch).phi, expected.phi)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda phi, x, y: (phi, x.double(), y),
+        lambda phi, x, y: (phi, x[..., :-4], y),
+        lambda phi, x, y: (phi, x[:, :1], y),
+        lambda phi, x, y: (phi[:-1], x, y),
+        lambda phi, x, y: (phi, x, y[:-1]),
+        lambda phi, x, y: (phi, x, y + 7),
+        lambda phi, x, y: (phi.double(), x, y),
+        lambda phi, x, y: (phi, x[None], y[None]),
+        lambda phi, x, y: (phi, x[:1, :, :9, :9], y[:1]),
+    ],
+)
+def test_inputs_that_do_not_fit_get_the_error_of_the_written_step(
+    steps: NativeSteps, spoil: Any
+) -> None:
+    loss, phi, batch = problem("an odd stride")
+    phi, x, y = spoil(phi, *batch)
+    with pytest.raises((RuntimeError, IndexError, ValueError)) as written:
+        step(loss, SGD(0.1), phi, (), (x, y))
+    use(steps)
+    with pytest.raises(written.type):
+        step(loss, SGD(0.1), phi, (), (x, y))
+    with pytest.raises(written.type):
+        adapt(loss, SGD(0.1), phi, (), [(x, y)])
+
+
+def test_images_that_are_not_square_run_as_written(steps: NativeSteps) -> None:
+    loss, phi, (x, y) = problem("an odd stride")
+    expected = step(loss, SGD(0.1), phi, (), (x[..., :-1], y))
+    use(steps)
+    assert torch.equal(step(loss, SGD(0.1), phi, (), (x[..., :-1], y)).phi, expected.phi)
+
+
+def test_mini_batches_of_several_sizes_and_keywords_are_taken(steps: NativeSteps) -> None:
+    loss, phi, (x, y) = problem("an odd stride")
+    batches = [(x, y), (x[:3], y[:3]), (x, y)]
+    expected, _ = adapt(loss, SGD(0.1), phi, (), batches)
+    use(steps)
+    found, _ = adapt(loss=loss, optimizer=SGD(0.1), phi=phi, state=(), batches=iter(batches))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_threads_of_python_may_share_an_engine(steps: NativeSteps) -> None:
+    loss, phi, (x, y) = problem("an odd stride")
+    images = [torch.rand_like(x) for _ in range(2)]
+
+    def run(x: Tensor) -> list[Tensor]:
         use(steps)
-        assert torch.equal(step(*arguments).phi, expected.phi)
-        use()
+        return [step(loss, SGD(0.1), phi, (), (x, y)).phi for _ in range(50)]
+
+    with ThreadPoolExecutor(2) as pool:
+        for taken in pool.map(run, images):
+            assert all(torch.equal(taken[0], each) for each in taken)
 
 
 def test_under_autocast_it_steps_aside(steps: NativeSteps) -> None:

@@ -245,6 +245,8 @@ MISTAKES = {
     "more shots than images": (["data.shots=30"], "data.shots"),
     "no such checkpoint": (["ckpt_path=nowhere.ckpt"], "nowhere.ckpt is not a file"),
     "a precision that underflows": (["trainer.precision=16-mixed"], "did you mean bf16-mixed"),
+    "another image size": (["model.image_size=40"], "does not take inputs of shape (1, 28, 28)"),
+    "more colours": (["model.in_channels=3"], "does not take inputs of shape (1, 28, 28)"),
     "no GPU": (["trainer.accelerator=gpu"], "trainer.accelerator=cpu"),
     "no archive": (
         ["data=omniglot", "data.root=empty", "data.source.download=false"],

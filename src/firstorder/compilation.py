@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
-from inspect import unwrap
+from inspect import signature, unwrap
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -62,13 +62,15 @@ def compilable(function: Callable[P, R]) -> Callable[P, R]:
 
     Inside `grad` and `vmap`, which must see its operations, it runs as written.
     """
+    bind = signature(function).bind
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         engines = _engines.get()
         if engines and not is_transformed():
+            given = bind(*args, **kwargs).args if kwargs else args
             for engine in engines:
-                found: R = engine.run(function, args)
+                found: R = engine.run(function, given)
                 if found is not NotImplemented:
                     return found
         return function(*args, **kwargs)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import CatMetric
 
 from firstorder.algo.base import MetaAlgorithm
+from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.episode import Episode
 from firstorder.evaluation import PROTOCOLS, evaluate_tasks
 from firstorder.inner_loop import InnerOptimizer, State, adapt
@@ -74,6 +75,26 @@ class MetaLearner(LightningModule):
         """The inner optimiser's state, which flows on from task to task in training."""
         names = (f"inner_state_{index}" for index in range(self._state_size))
         return self._state_type(*(getattr(self, name) for name in names))
+
+    def setup(self, stage: str = "") -> None:
+        """Make sure that the network takes what the data give.
+
+        Raises:
+            ValueError: it does not.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, EpisodeDataModule):
+            return
+        inputs = data.test_sampler()[0].to_float(self.phi.dtype).support_x
+        try:
+            with torch.no_grad():
+                self.network(self.phi, inputs.to(self.device))
+        except RuntimeError as error:
+            raise ValueError(
+                f"{type(self.network.module).__name__} does not take inputs of shape"
+                f" {tuple(inputs.shape[1:])}, those of {data.source.name}: see the settings of model.*"
+                f" ({error})"
+            ) from error
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         outer = getattr(torch.optim, self.algorithm.outer_optimizer)

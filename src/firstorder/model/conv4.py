@@ -38,7 +38,8 @@ class Conv4(nn.Module):
     ) -> None:
         super().__init__()
         one_of("model.downsample", downsample, ["stride", "pool"])
-        self.filters, self.downsample, self.conv_bias = filters, downsample, conv_bias
+        self.in_channels, self.image_size, self.filters = in_channels, image_size, filters
+        self.downsample, self.conv_bias = downsample, conv_bias
         pool = downsample == "pool"
         blocks: list[nn.Module] = []
         channels, side = in_channels, image_size

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ctypes import POINTER, byref, c_bool, c_double, c_float, c_int, c_void_p
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -45,26 +46,43 @@ class COptimizer(ctypes.Structure):
 
 
 class Plan:
-    """Hold a network's plan for mini-batches of one size, and the space to work in."""
+    """Hold a network's plan for mini-batches of one size, and the space to work in.
+
+    Attributes:
+        covers: whether step.cpp computes such mini-batches.
+        size: d, the number of weights.
+    """
 
     def __init__(self, library: ctypes.CDLL, module: nn.Module, x: Tensor) -> None:
         assert isinstance(module, Conv4)
-        self.library, self.ways, self.n = library, module.head.out_features, x.shape[-4]
-        stride, window = (1, 2) if module.downsample == "pool" else (2, 1)
-        self.pointer = library.make_plan(
-            self.n, x.shape[-3], x.shape[-1], module.filters, 4, stride, window, self.ways, EPSILON,
-            torch.get_num_threads(),
-        )  # fmt: skip
+        self.library, self.ways, self.lock = library, module.head.out_features, Lock()
+        self.n, channels, height, width = x.shape[-4:]
+        self.size = sum(p.numel() for p in module.parameters())
+        pool = module.downsample == "pool"
+        stride, window = (1, 2) if pool else (2, 1)
+        last = -(-height // 8)  # side of the last block's input
+        last = last if pool else -(-last // 2)
+        self.covers = (
+            (channels, height, width) == (module.in_channels, module.image_size, module.image_size)
+            and module.filters % library.lanes() == 0
+            and self.n * last * last > 1  # of a single number there is no variance
+        )
+        self.pointer = None
+        if self.covers:
+            self.pointer = library.make_plan(
+                self.n, channels, height, module.filters, 4, stride, window, self.ways, EPSILON,
+                torch.get_num_threads(),
+            )  # fmt: skip
 
     def __del__(self) -> None:
-        self.library.drop_plan(self.pointer)
+        if self.pointer:
+            self.library.drop_plan(self.pointer)
 
     def steps(
         self, loss: Any, optimizer: Any, phi: Tensor, state: Any, batches: Sequence[Batch]
-    ) -> Step:
+    ) -> Step | None:
         """Take steps on one task, phi (d,), or on many, phi (tasks, d); the loss is the last one."""
         xs, ys = ([tensor.contiguous() for tensor in given] for given in zip(*batches, strict=True))
-        assert all(x.shape[-4] == self.n for x in xs), "mini-batches are of one size"
         phi = phi.contiguous()
         found, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
         if isinstance(optimizer, Adam):
@@ -80,11 +98,13 @@ class Plan:
         x_at, y_at = addresses(xs), addresses(ys)
         places = ctypes.addressof(x_at), ctypes.addressof(y_at)
         tensors = CTensors(*places, *(vector.data_ptr() for vector in vectors))
-        taken = self.library.take_steps(
-            self.pointer, byref(settings), byref(tensors), losses.numel(), len(xs), t + 1,
-            1.0 if is_sum else 1 / self.n,
-        )  # fmt: skip
-        assert taken, "labels are those of a way"
+        with self.lock:
+            taken = self.library.take_steps(
+                self.pointer, byref(settings), byref(tensors), losses.numel(), len(xs), t + 1,
+                1.0 if is_sum else 1 / self.n,
+            )  # fmt: skip
+        if not taken:  # a label that is not one of a way
+            return None
         return Step(found, state, losses.sum() if many else losses)
 
     def predict(self, phi: Tensor, x: Tensor) -> Tensor:
@@ -112,6 +132,7 @@ def build(compiler: str, path: Path) -> None:
         raise ValueError(
             f"the inner loop could not be built: {reason} (trainer.compile=never does without)"
         )
+    ctypes.CDLL(str(partial))  # a compiler may fail without saying so
     partial.replace(path)
     logger.info("... in %.0f s; kept as %s", time.perf_counter() - start, path)
 
@@ -137,7 +158,10 @@ def build_library() -> ctypes.CDLL:
             raise ValueError(
                 f"the inner loop could not be built in {path.parent}: {error}"
             ) from None
-    library = ctypes.CDLL(str(path))
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ValueError(f"{path} is damaged, delete it: {error}") from None
     library.make_plan.restype = c_void_p
     library.make_plan.argtypes = [*[c_int] * 8, c_float, c_int]
     library.drop_plan.argtypes = [c_void_p]

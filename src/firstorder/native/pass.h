@@ -150,7 +150,9 @@ struct Pass {
   static vec normalised(const float* y, const float* norm, int filters) {
     return load(y) * load(norm) + load(norm + filters);
   }
-  static vec larger(vec z, vec best) { return z <= best ? best : z; }  // keeps NaN
+  static vec larger(vec z, vec best) {
+    return z <= best ? best : z;
+  }  // NaN passes, as ReLU lets it
 
   // Visit the windows of pooling: row, column, and where their pixels lie in y.
   template <typename F>

@@ -55,7 +55,7 @@ static Block make_block(int channels, int filters, int stride, int pool, int sid
     for (int i = 0; i < b.conv_side; i++)
       for (int j = 0; j < b.conv_side; j++) {
         b.at.push_back(image * b.padded_size + (i * b.padded_side + j) * stride * channels);
-        b.y_at.push_back((i * b.conv_side + j) * filters);
+        if (image == 0) b.y_at.push_back((i * b.conv_side + j) * filters);
         b.dy_at.push_back(image * b.dy_size + ((i + reach) * b.dy_side + j + reach) * filters);
       }
   for (int i = 0; i < 3; i++) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #if defined(__AVX512F__)
-constexpr int LANES = 16, ACCUMULATORS = 24;  // of 32 registers; the others hold what is multiplied
+constexpr int LANES = 16, ACCUMULATORS = 24;  // the other registers hold what is multiplied
 #elif defined(__AVX__)
 constexpr int LANES = 8, ACCUMULATORS = 12;
 #else

@@ -42,7 +42,7 @@ static void update(const Optimizer& o, Vectors old, Vectors made, const float* g
     const float square = g[i] * g[i];
     const float m = g[i] + keep1 * (old.m[i] - g[i]), v = square + keep2 * (old.v[i] - square);
     made.m[i] = m, made.v[i] = v;
-    made.phi[i] = old.phi[i] - rate * m / (std::sqrt(v * correction) + eps);
+    made.phi[i] = old.phi[i] - rate * m / (std::sqrt(std::max(v * correction, 1e-30f)) + eps);
   }
 }
 
