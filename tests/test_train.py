@@ -273,7 +273,7 @@ def test_a_checkpoint_of_another_network_is_refused(
     script: Script, tiny_run: Path, tmp_path: Path
 ) -> None:
     done = script(
-        "train.py", *TINY, "logger=csv", "model.filters=16",
+        "train.py", *TINY, "logger=csv", "model.filters=32",
         f"ckpt_path={tiny_run}/checkpoints/last.ckpt", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode != 0
