@@ -246,10 +246,14 @@ def test_mini_batches_of_several_sizes_and_keywords_are_taken(steps: NativeSteps
 def test_threads_of_python_may_share_an_engine(steps: NativeSteps) -> None:
     loss, phi, (x, y) = problem("an odd stride")
     images = [torch.rand_like(x) for _ in range(2)]
+    use(steps)
+    outputs = {id(x): predict(loss.network, phi[None], x[None]) for x in images}
 
     def run(x: Tensor) -> list[Tensor]:
         use(steps)
-        return [step(loss, SGD(0.1), phi, (), (x, y)).phi for _ in range(50)]
+        taken = [step(loss, SGD(0.1), phi, (), (x, y)).phi for _ in range(50)]
+        assert torch.equal(predict(loss.network, phi[None], x[None]), outputs[id(x)])
+        return taken
 
     with ThreadPoolExecutor(2) as pool:
         for taken in pool.map(run, images):

@@ -125,25 +125,33 @@ def compile_function(
         # What is left to fuse around a library's convolutions does not pay for its call from outside.
         logger.info("the inner step runs uncompiled: its images are too large for matrix products")
         return lambda tensors: flat(*tensors), out
-    path = cache_root() / "compiled" / f"{identity(graph, tensors)}.pt2"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.exists():
-            build(graph, tensors, path)
+    doing = "compiling the inner step, once for this network and batch size"
+    name = f"{identity(graph, tensors)}.pt2"
+    path = kept(name, doing, lambda path: build(graph, tensors, path))
     return aoti_load_package(str(path)).loader.run, out
 
 
 def build(graph: torch.fx.GraphModule, tensors: list[Tensor], path: Path) -> None:
     """Turn a graph into a library at the path."""
-    logger.info("compiling the inner step, once for this network and batch size ...")
-    start = time.perf_counter()
-    partial = path.with_name(f"{os.getpid()}-{path.name}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exported = torch.export.export(graph, tuple(tensors))
-        aoti_compile_and_package(exported, package_path=str(partial))
-    partial.replace(path)
-    logger.info("... in %.0f s; kept as %s", time.perf_counter() - start, path)
+        aoti_compile_and_package(exported, package_path=str(path))
+
+
+def kept(name: str, doing: str, make: Callable[[Path], None]) -> Path:
+    """Return the path of something compiled, made by the first process that wants it and then kept."""
+    path = cache_root() / "compiled" / name
+    if not path.exists():  # a cache that can only be read will do
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                logger.info("%s ...", doing)
+                start, unfinished = time.perf_counter(), path.with_name(f"{os.getpid()}-{name}")
+                make(unfinished)
+                unfinished.replace(path)
+                logger.info("... in %.0f s; kept as %s", time.perf_counter() - start, path)
+    return path
 
 
 def identity(graph: torch.fx.GraphModule, tensors: list[Tensor]) -> str:

@@ -110,6 +110,7 @@ class MetaLearner(LightningModule):
         return self.algorithm.outer_lr * (1 - done) + self.algorithm.outer_lr_final * done
 
     def on_train_start(self) -> None:
+        gc.unfreeze()  # what an earlier run of this process left
         gc.collect()
         gc.freeze()  # what was made until now lives on: looking through it costs a tenth of a second
 

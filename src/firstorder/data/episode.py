@@ -27,12 +27,12 @@ class Episode(NamedTuple):
     def to_float(self, dtype: torch.dtype = torch.float32) -> "Episode":
         """Return the episode in floating point, uint8 images scaled to [0, 1]."""
 
-        def scale(x: Tensor) -> Tensor:
+        def cast(x: Tensor) -> Tensor:
+            if x.dtype == torch.int64:  # labels and indices
+                return x
             return (x / 255 if x.dtype == torch.uint8 else x).to(dtype)
 
-        y = (y if y.dtype == torch.int64 else y.to(dtype) for y in (self.support_y, self.query_y))
-        support_y, query_y = y
-        return Episode(scale(self.support_x), support_y, scale(self.query_x), query_y, self.order)
+        return Episode(*map(cast, self))
 
     def support_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut the support set into its mini-batches, (inputs, labels); of each task, where batched."""

@@ -2,29 +2,24 @@
 
 import ctypes
 import hashlib
-import logging
 import subprocess
-import time
 from collections.abc import Sequence
 from ctypes import POINTER, byref, c_bool, c_double, c_float, c_int, c_void_p
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 from torch._inductor.cpp_builder import get_cpp_compiler
 
-from firstorder.compilation import processor
+from firstorder.compilation import kept, processor
 from firstorder.data.cache import cache_root
 from firstorder.inner_loop import Adam, AdamState, Batch, Step
 from firstorder.model import Conv4
 from firstorder.model.conv4 import EPSILON
 from firstorder.objective import OverTasks
-
-logger = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).parent
 FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp"]
@@ -111,7 +106,9 @@ class Plan:
         """Return the outputs, (tasks, n, ways), of many tasks' networks."""
         phi, x = phi.contiguous(), x.contiguous()
         outputs = phi.new_empty(len(x), self.n, self.ways)
-        self.library.predict(self.pointer, x.data_ptr(), phi.data_ptr(), outputs.data_ptr(), len(x))
+        places = (tensor.data_ptr() for tensor in (x, phi, outputs))
+        with self.lock:
+            self.library.predict(self.pointer, *places, len(x))
         return outputs
 
 
@@ -122,19 +119,14 @@ def addresses(tensors: Sequence[Tensor]) -> "ctypes.Array[c_void_p]":
 
 def build(compiler: str, path: Path) -> None:
     """Compile step.cpp into a library at the path."""
-    logger.info("building the inner loop for this processor, once ...")
-    start = time.perf_counter()
-    partial = path.with_suffix(".partial")
-    command = [compiler, *FLAGS, "-o", str(partial), str(SOURCES / "step.cpp")]
+    command = [compiler, *FLAGS, "-o", str(path), str(SOURCES / "step.cpp")]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode:
         reason = (built.stderr.strip().splitlines() or ["no reason given"])[0]
         raise ValueError(
             f"the inner loop could not be built: {reason} (trainer.compile=never does without)"
         )
-    ctypes.CDLL(str(partial))  # a compiler may fail without saying so
-    partial.replace(path)
-    logger.info("... in %.0f s; kept as %s", time.perf_counter() - start, path)
+    ctypes.CDLL(str(path))  # a compiler may fail without saying so
 
 
 @cache
@@ -142,22 +134,17 @@ def build_library() -> ctypes.CDLL:
     """Build the library, or load what was built on such a processor before.
 
     Raises:
-        ValueError: the compiler refuses.
+        ValueError: the compiler refuses, or there is nowhere to keep what it makes.
     """
     compiler = get_cpp_compiler()
     texts = [path.read_text() for path in sorted(SOURCES.glob("*.[hc]*"))]
     digest = hashlib.sha256(repr([texts, FLAGS, compiler, processor()]).encode()).hexdigest()[:16]
-    path = cache_root() / "compiled" / f"conv4-{digest}.so"
-    if not path.exists():  # a cache that can only be read will do
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{path}.lock"):
-                if not path.exists():
-                    build(compiler, path)
-        except OSError as error:
-            raise ValueError(
-                f"the inner loop could not be built in {path.parent}: {error}"
-            ) from None
+    doing = "building the inner loop for this processor, once"
+    try:
+        path = kept(f"conv4-{digest}.so", doing, partial(build, compiler))
+    except OSError as error:
+        where = cache_root() / "compiled"
+        raise ValueError(f"the inner loop could not be built in {where}: {error}") from None
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:

@@ -18,8 +18,7 @@ struct Vectors {  // of one task: weights, Adam's moments
   float *phi, *m, *v;
 };
 
-struct Tensors {  // images (tasks, n, C, H, W) and labels (tasks, n) of each step, vectors (tasks,
-                  // d)
+struct Tensors {  // each step's images (tasks, n, C, H, W) and labels (tasks, n); vectors (tasks, d)
   const float* const* x;
   const int64_t* const* y;
   Vectors from, to;
