@@ -24,16 +24,19 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from firstorder.algo import Reptile
-from firstorder.compilation import Compiler, use
-from firstorder.data.episode import Episode
-from firstorder.evaluation import evaluate_tasks
-from firstorder.inner_loop import Adam, cycle_minibatches, step
-from firstorder.interop import import_learn2learn
+from firstorder.algo.evaluation import evaluate_tasks
+from firstorder.data.interop import import_learn2learn
+from firstorder.data.minibatches import cycle_minibatches
+from firstorder.engine import set_engines
+from firstorder.engines.inductor import Compiler
+from firstorder.engines.native import NativeSteps
+from firstorder.inner_loop import step
+from firstorder.inner_optimizer import Adam
 from firstorder.model import MLP, Conv4
 from firstorder.model.layers import same_padding
-from firstorder.native import NativeSteps
 from firstorder.network import Network
-from firstorder.objective import CRITERIA, TaskLoss
+from firstorder.task.episode import Episode
+from firstorder.task.loss import CRITERIA, TaskLoss
 
 OUT = Path("outputs/benchmarks")
 LR = 1e-3
@@ -110,9 +113,9 @@ def training(case: Case) -> dict[str, Call]:
             learner.adapt(criterion(learner(batch[0]), batch[1]).sum())
 
     def ours(*used: Any) -> None:
-        use(*used)
+        set_engines(*used)
         step(loss, adam, phi, state, batch)
-        use()
+        set_engines()
 
     return {
         "plain loop": (lambda: plain([batch]), 1),
@@ -157,9 +160,9 @@ def evaluation(case: Case) -> dict[str, Call]:
         case.plain.load_state_dict(kept)
 
     def ours() -> None:
-        use(*engines)
+        set_engines(*engines)
         evaluate_tasks(network, case.kind, loss, adam, phi, state, tasks)
-        use()
+        set_engines()
 
     return {"plain loop": (plain, 1), "ours": (ours, case.at_once)}
 
@@ -212,9 +215,9 @@ def growth(seconds: float) -> dict[str, float]:
 
         name = ", ".join(f"{k}={v}" for k, v in change.items())
         calls[name or "5 tasks, 5 ways, 5 steps, 28x28"] = call, 1
-    use(NativeSteps())
+    set_engines(NativeSteps())
     times = interleaved(calls, seconds)
-    use()
+    set_engines()
     return {name: taken[2] for name, taken in times.items()}
 
 

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from firstorder.data import CifarFS, MiniImageNet, wnids
+from firstorder.data import CifarFS, MiniImageNet
+from firstorder.data.images import wnids
 
 OUT = Path("outputs/benchmarks")
 LIMIT_MIB, LIMIT_MS = 1536, 2.0

@@ -21,11 +21,11 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from firstorder.algo import MetaAlgorithm
-from firstorder.command import CONF
-from firstorder.config import assemble, plain, register
-from firstorder.loggers import recording
+from firstorder.cli.assembly import assemble, plain, register
+from firstorder.cli.commands import CONF
 from firstorder.meta_gradient import MetaGradient
-from firstorder.trainer import build_trainer
+from firstorder.run.loggers import recording
+from firstorder.run.trainer import build_trainer
 
 LIMIT_MS = 1.0
 OUT = Path("outputs/benchmarks")

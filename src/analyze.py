@@ -12,8 +12,8 @@ from pandas import DataFrame
 
 from firstorder.analysis import Expansion, Manifolds, SineWave
 from firstorder.analysis.markdown import markdown
-from firstorder.command import entry, run_folder
-from firstorder.config import build, schema
+from firstorder.cli.assembly import build, schema
+from firstorder.cli.commands import entry, run_folder
 from firstorder.figures.expansion import draw_expansion
 from firstorder.figures.manifolds import draw_manifolds
 from firstorder.figures.sine_wave import draw_sine_wave

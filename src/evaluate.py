@@ -3,12 +3,12 @@
 from lightning import seed_everything
 from omegaconf import DictConfig
 
-from firstorder.checkpoint import as_trained, read_checkpoint
-from firstorder.command import entry, run_folder
-from firstorder.config import assemble, plain
-from firstorder.finish import final_test
-from firstorder.loggers import recording
-from firstorder.trainer import build_trainer
+from firstorder.cli.assembly import assemble, plain
+from firstorder.cli.commands import entry, run_folder
+from firstorder.run.checkpoint import as_trained, read_checkpoint
+from firstorder.run.final_test import final_test
+from firstorder.run.loggers import recording
+from firstorder.run.trainer import build_trainer
 
 
 @entry("evaluate")

@@ -2,8 +2,8 @@
 
 from omegaconf import DictConfig
 
-from firstorder.command import entry
-from firstorder.config import build
+from firstorder.cli.assembly import build
+from firstorder.cli.commands import entry
 from firstorder.data.source import TaskSource
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from firstorder.command import entry
-from firstorder.config import build
+from firstorder.cli.assembly import build
+from firstorder.cli.commands import entry
 from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeSampler
 from firstorder.data.source import TaskSource
 from firstorder.figures.contact_sheet import draw_episodes
-from firstorder.sentences import one_of
+from firstorder.messages import one_of
 
 STREAMS = {"train": TRAIN, "val": MONITOR, "test": TEST}
 

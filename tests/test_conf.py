@@ -3,8 +3,8 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from firstorder.command import CONF
-from firstorder.config import assemble, plain, register
+from firstorder.cli.assembly import assemble, plain, register
+from firstorder.cli.commands import CONF
 
 ALGORITHMS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))

@@ -6,15 +6,9 @@ import torch
 from torch import Tensor
 from torch.func import grad
 
-from firstorder.inner_loop import (
-    SGD,
-    Adam,
-    InnerOptimizer,
-    adapt,
-    cycle_minibatches,
-    replacement_minibatches,
-    trajectory,
-)
+from firstorder.data.minibatches import cycle_minibatches, replacement_minibatches
+from firstorder.inner_loop import adapt, trajectory
+from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer
 
 
 def loss(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.func import grad, vmap
 from torch.profiler import profile
 
-from firstorder.inner_loop import SGD, Adam, Batch, InnerOptimizer, adapt
+from firstorder.inner_loop import Batch, adapt
+from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer
 from firstorder.meta_gradient import (
     MetaGradient,
     combination,

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.func import grad_and_value, vjp
 from torch.utils._pytree import tree_map
 
-from firstorder.inner_loop import Batch, InnerOptimizer, Loss, State, step, trajectory
+from firstorder.inner_loop import Batch, Loss, step, trajectory
+from firstorder.inner_optimizer import InnerOptimizer, State
 
 
 class MetaGradient(NamedTuple):

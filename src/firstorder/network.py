@@ -2,7 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
+
+from firstorder.engine import engine_call
 
 
 class Network:
@@ -44,3 +46,9 @@ class Network:
     def initial(self) -> Tensor:
         """Copy the module's own parameters into a vector phi, (d,)."""
         return torch.cat([p.detach().flatten() for p in self.module.parameters()])
+
+
+@engine_call
+def predict(network: Network, phi: Tensor, x: Tensor) -> Tensor:
+    """Return each task's outputs, (tasks, n, ...), for inputs (tasks, n, ...) and weights (tasks, d)."""
+    return vmap(network)(phi, x)

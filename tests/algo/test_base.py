@@ -8,9 +8,11 @@ from torch import Tensor
 
 from firstorder.algo import Reptile
 from firstorder.algo.base import MetaAlgorithm, minibatches
-from firstorder.data.episode import Episode
-from firstorder.inner_loop import Batch, Loss, State, cycle_minibatches
+from firstorder.data.minibatches import cycle_minibatches
+from firstorder.inner_loop import Batch, Loss
+from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import MetaGradient, reptile
+from firstorder.task.episode import Episode
 
 
 def loss(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:

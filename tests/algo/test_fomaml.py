@@ -9,11 +9,11 @@ from torch import Tensor
 
 from firstorder.algo import FOMAML
 from firstorder.algo.base import minibatches
+from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.data.episode import Episode
 from firstorder.data.source import Task
-from firstorder.evaluation import EvaluationSettings
 from firstorder.inner_loop import adapt
+from firstorder.task.episode import Episode
 
 SETTINGS: dict[str, Any] = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
 PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from firstorder.algo import FOMAML, MAML, MetaAlgorithm
+from firstorder.data.interop import import_learn2learn
 from firstorder.inner_loop import Batch
-from firstorder.interop import import_learn2learn
 from firstorder.model import MLP, Conv4
 from firstorder.network import Network
-from firstorder.objective import CRITERIA, TaskLoss
+from firstorder.task.loss import CRITERIA, TaskLoss
 
 LR = 0.02
 SETTINGS: dict[str, Any] = {

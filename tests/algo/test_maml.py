@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from firstorder.algo import FOMAML, MAML
-from firstorder.inner_loop import SGD, adapt
+from firstorder.inner_loop import adapt
+from firstorder.inner_optimizer import SGD
 
 SETTINGS: dict[str, Any] = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
 PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)

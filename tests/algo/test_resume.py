@@ -7,10 +7,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from lightning import Callback, Trainer
 
-from firstorder.command import CONF
-from firstorder.config import assemble, plain, register
-from firstorder.learner import MetaLearner
-from firstorder.trainer import LAST, build_trainer
+from firstorder.cli.assembly import assemble, plain, register
+from firstorder.cli.commands import CONF
+from firstorder.run.learner import MetaLearner
+from firstorder.run.trainer import LAST, build_trainer
 
 ALGORITHMS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 

@@ -9,7 +9,8 @@ from torch.func import grad
 from firstorder.algo import Joint, Reptile
 from firstorder.analysis.manifolds import Manifolds, circle_loss
 from firstorder.figures.manifolds import draw_manifolds
-from firstorder.inner_loop import SGD, adapt
+from firstorder.inner_loop import adapt
+from firstorder.inner_optimizer import SGD
 
 INNER: dict[str, Any] = {
     "inner_optimizer": "sgd",

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstorder.data.cache import ReadClass
-from firstorder.data.images import ImageSource
-from firstorder.data.picture import Pictures
+from firstorder.data.images.cache import ReadClass
+from firstorder.data.images.pictures import Pictures
+from firstorder.data.images.source import ImageSource
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstorder.data import cifarfs, fetch
+from firstorder.data import cifarfs
 from firstorder.data.cifarfs import SPLITS, CifarFS
+from firstorder.data.images import fetch
 from tests.data.conftest import png
 
 EACH = 3

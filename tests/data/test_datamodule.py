@@ -1,9 +1,9 @@
 import pytest
 
 from firstorder.algo import Reptile
+from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data import Sinusoid
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.evaluation import EvaluationSettings
 from tests.data.conftest import Patches
 
 EVALUATION = EvaluationSettings(tasks=3, inner_steps=2, inner_batch_size=2)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from firstorder.data.imagefolder import ImageFolder
-from firstorder.data.picture import FORMATS
+from firstorder.data.images.pictures import FORMATS
 
 
 def write(folder: Path, classes: dict[str, int], kinds: tuple[str, ...] = (".png",)) -> None:

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, TensorDataset
 
+from firstorder.data.interop import INSTALL, import_learn2learn
 from firstorder.data.learn2learn import Learn2Learn
-from firstorder.interop import INSTALL, import_learn2learn
 
 CLASSES, IMAGES = 6, 4
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from firstorder.data import fetch, wnids
-from firstorder.data.copies import choose
+from firstorder.data.images import fetch, wnids
+from firstorder.data.images.copies import choose
+from firstorder.data.images.pickles import load
 from firstorder.data.miniimagenet import FILES, MiniImageNet
-from firstorder.data.pickles import load
 from tests.data.conftest import png
 
 SIDE, EACH = 8, 4

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firstorder.data import fetch
+from firstorder.data.images import fetch
 from firstorder.data.omniglot import Omniglot
 from tests.data.conftest import write_omniglot
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from firstorder.data import Sinusoid
-from firstorder.data.episode import Episode
 from firstorder.data.sampler import TEST, TRAIN, EpisodeLoader, EpisodeSampler, MetaBatches
+from firstorder.task.episode import Episode
 
 
 def sampler(seed: int = 0, stream: int = TRAIN, replacement: bool = False) -> EpisodeSampler:

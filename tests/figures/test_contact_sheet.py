@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from firstorder.data.episode import Episode
 from firstorder.figures.contact_sheet import _sheet, draw_episodes
+from firstorder.task.episode import Episode
 
 
 def episode(channels: int, query_shots: int = 2) -> Episode:

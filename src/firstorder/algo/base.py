@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from firstorder.data.episode import Episode
-from firstorder.inner_loop import SGD, Adam, Batch, InnerOptimizer, Loss, State, for_tasks
+from firstorder.inner_loop import Batch, Loss, for_tasks
+from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer, State
+from firstorder.messages import one_of
 from firstorder.meta_gradient import MetaGradient
-from firstorder.objective import OverTasks
-from firstorder.sentences import one_of
+from firstorder.task.episode import Episode
+from firstorder.task.loss import OverTasks
 
 # Those of torch.optim that step a dense vector without a closure.
 OUTER_OPTIMIZERS = (

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from firstorder.algo.base import MetaAlgorithm
-from firstorder.inner_loop import Batch, Loss, State
+from firstorder.inner_loop import Batch, Loss
+from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import MetaGradient, fomaml
 
 

@@ -20,10 +20,11 @@ from torch.func import grad, vmap
 
 from firstorder.data.sampler import TRAIN, EpisodeSampler
 from firstorder.data.source import TaskSource
-from firstorder.inner_loop import SGD, Loss
+from firstorder.inner_loop import Loss
+from firstorder.inner_optimizer import SGD
 from firstorder.meta_gradient import MetaGradient, fomaml, maml, reptile
 from firstorder.network import Network
-from firstorder.objective import CRITERIA, TaskLoss
+from firstorder.task.loss import CRITERIA, TaskLoss
 
 MINIBATCHES = 11  # of a task: a prime, see `orders`
 

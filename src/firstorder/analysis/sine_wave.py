@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 
 from firstorder.algo.base import MetaAlgorithm
-from firstorder.checkpoint import read_checkpoint
+from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.data.episode import Episode
-from firstorder.evaluation import EvaluationSettings
 from firstorder.inner_loop import trajectory
-from firstorder.learner import MetaLearner
-from firstorder.trainer import build_trainer
+from firstorder.run.checkpoint import read_checkpoint
+from firstorder.run.learner import MetaLearner
+from firstorder.run.trainer import build_trainer
+from firstorder.task.episode import Episode
 
 RANDOM = "random"
 

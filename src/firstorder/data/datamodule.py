@@ -4,17 +4,10 @@ import torch
 from lightning import LightningDataModule
 
 from firstorder.algo.base import MetaAlgorithm
-from firstorder.data.episode import Episode
-from firstorder.data.sampler import (
-    MONITOR,
-    TEST,
-    TRAIN,
-    EpisodeLoader,
-    EpisodeSampler,
-    MetaBatches,
-)
+from firstorder.algo.evaluation import EvaluationSettings
+from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeLoader, EpisodeSampler, MetaBatches
 from firstorder.data.source import TaskSource
-from firstorder.evaluation import EvaluationSettings
+from firstorder.task.episode import Episode
 
 
 class EpisodeDataModule(LightningDataModule):

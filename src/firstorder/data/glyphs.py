@@ -18,9 +18,9 @@ import PIL
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 
-from firstorder.data.cache import ReadClass
-from firstorder.data.images import ImageSource
-from firstorder.data.picture import Pictures
+from firstorder.data.images.cache import ReadClass
+from firstorder.data.images.pictures import Pictures
+from firstorder.data.images.source import ImageSource
 
 SIZE = 28  # pixels a side
 VARIANTS = 20  # of each letter

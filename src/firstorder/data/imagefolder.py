@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from firstorder.data.cache import ReadClass
-from firstorder.data.images import ImageSource
-from firstorder.data.picture import Target, read_files, resampling
+from firstorder.data.images.cache import ReadClass
+from firstorder.data.images.pictures import Target, read_files, resampling
+from firstorder.data.images.source import ImageSource
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from filelock import FileLock
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch.utils.data import Dataset
 
-from firstorder.data.cache import cache_root, make_folder
-from firstorder.data.images import sample
+from firstorder.data.images.source import sample
+from firstorder.data.interop import import_learn2learn
 from firstorder.data.source import Task
-from firstorder.interop import import_learn2learn
+from firstorder.folders import cache_root, make_folder
 
 
 class Learn2Learn:

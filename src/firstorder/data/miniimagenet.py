@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from firstorder.data import fetch, wnids
-from firstorder.data.archive import identity
-from firstorder.data.cache import ReadClass
-from firstorder.data.copies import Copy, find_csvs, find_folders, find_training_tar
-from firstorder.data.images import ImageSource
-from firstorder.data.pickles import find_caches, find_tar
-from firstorder.data.picture import Pictures, Target, resampling
-from firstorder.sentences import one_of
+from firstorder.data.images import fetch, wnids
+from firstorder.data.images.archive import identity
+from firstorder.data.images.cache import ReadClass
+from firstorder.data.images.copies import Copy, find_csvs, find_folders, find_training_tar
+from firstorder.data.images.pickles import find_caches, find_tar
+from firstorder.data.images.pictures import Pictures, Target, resampling
+from firstorder.data.images.source import ImageSource
+from firstorder.messages import one_of
 
 FINDERS: dict[str, Callable[[Path], Copy | None]] = {
     "csv": find_csvs,

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
 
-from firstorder.data import fetch
-from firstorder.data.archive import ADVICE, identity, open_zip, read_entry
-from firstorder.data.cache import ReadClass
-from firstorder.data.images import ImageSource
-from firstorder.data.picture import Pictures, Target, read_pictures, resampling
+from firstorder.data.images import fetch
+from firstorder.data.images.archive import ADVICE, identity, open_zip, read_entry
+from firstorder.data.images.cache import ReadClass
+from firstorder.data.images.pictures import Pictures, Target, read_pictures, resampling
+from firstorder.data.images.source import ImageSource
 
 SIZE = 28  # pixels a side
 DRAWINGS = 20  # of each character

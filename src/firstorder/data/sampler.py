@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from firstorder.data.episode import Episode
+from firstorder.data.minibatches import cycle_minibatches, replacement_minibatches
 from firstorder.data.source import TaskSource
-from firstorder.inner_loop import cycle_minibatches, replacement_minibatches
+from firstorder.task.episode import Episode
 
 # Streams of episodes that never share randomness: how often one looks does not change training.
 TRAIN, MONITOR, TEST = range(3)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from firstorder.data.episode import Episode
+from firstorder.task.episode import Episode
 
 
 def draw_episodes(episodes: Sequence[Episode]) -> Figure:

@@ -4,9 +4,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from firstorder.data.episode import Episode
 from firstorder.inner_loop import trajectory
-from firstorder.learner import MetaLearner
+from firstorder.run.learner import MetaLearner
+from firstorder.task.episode import Episode
 
 
 def draw_example(learner: MetaLearner, task: Episode) -> Figure:

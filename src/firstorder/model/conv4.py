@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
+from firstorder.messages import one_of
 from firstorder.model.layers import SameConv2d, glorot
-from firstorder.sentences import one_of
 
 EPSILON = 1e-3  # of batch norm, TensorFlow's default
 

@@ -1,0 +1,163 @@
+"""Build step.cpp, and call it: sizes and addresses in, numbers out."""
+
+import ctypes
+import hashlib
+import subprocess
+from collections.abc import Sequence
+from ctypes import POINTER, byref, c_bool, c_double, c_float, c_int, c_void_p
+from functools import cache, partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._inductor.cpp_builder import get_cpp_compiler
+
+from firstorder.engines.build import build_once, processor
+from firstorder.folders import cache_root
+from firstorder.inner_loop import Batch, Step
+from firstorder.inner_optimizer import Adam, AdamState
+from firstorder.model import Conv4
+from firstorder.model.conv4 import EPSILON
+from firstorder.task.loss import OverTasks
+
+SOURCES = Path(__file__).parent
+FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp"]
+FLAGS += ["-std=c++17", "-shared", "-fPIC"]
+
+
+class CTensors(ctypes.Structure):
+    """Mirror `Tensors` of step.cpp."""
+
+    _fields_ = [
+        (name, c_void_p) for name in ("x", "y", "phi", "m", "v", "to_phi", "to_m", "to_v", "losses")
+    ]
+
+
+class COptimizer(ctypes.Structure):
+    """Mirror `Optimizer` of step.cpp."""
+
+    _fields_ = [("adam", c_int), *((name, c_float) for name in ("lr", "beta1", "beta2", "eps"))]
+
+
+class Plan:
+    """Hold a network's plan for mini-batches of one size, and the space to work in.
+
+    Attributes:
+        covers: whether step.cpp computes such mini-batches.
+        size: d, the number of weights.
+    """
+
+    def __init__(self, library: ctypes.CDLL, module: nn.Module, x: Tensor) -> None:
+        assert isinstance(module, Conv4)
+        self.library, self.ways, self.lock = library, module.head.out_features, Lock()
+        self.n, channels, height, width = x.shape[-4:]
+        self.size = sum(p.numel() for p in module.parameters())
+        pool = module.downsample == "pool"
+        stride, window = (1, 2) if pool else (2, 1)
+        last = -(-height // 8)  # side of the last block's input
+        last = last if pool else -(-last // 2)
+        self.covers = (
+            (channels, height, width) == (module.in_channels, module.image_size, module.image_size)
+            and module.filters % library.lanes() == 0
+            and self.n * last * last > 1  # of a single number there is no variance
+        )
+        self.pointer = None
+        if self.covers:
+            self.pointer = library.make_plan(
+                self.n, channels, height, module.filters, 4, stride, window, self.ways, EPSILON,
+                torch.get_num_threads(),
+            )  # fmt: skip
+
+    def __del__(self) -> None:
+        if self.pointer:
+            self.library.drop_plan(self.pointer)
+
+    def steps(
+        self, loss: Any, optimizer: Any, phi: Tensor, state: Any, batches: Sequence[Batch]
+    ) -> Step | None:
+        """Take steps on one task, phi (d,), or on many, phi (tasks, d); the loss is the last one."""
+        xs, ys = ([tensor.contiguous() for tensor in given] for given in zip(*batches, strict=True))
+        phi = phi.contiguous()
+        found, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
+        if isinstance(optimizer, Adam):
+            settings = COptimizer(1, optimizer.lr, optimizer.beta1, optimizer.beta2, optimizer.eps)
+            m, v, t = state[0].contiguous(), state[1].contiguous(), float(state[2])
+            state = AdamState(torch.empty_like(m), torch.empty_like(v), state[2] + len(xs))
+            vectors = (phi, m, v, found, state.m, state.v, losses)
+        else:
+            settings, t = COptimizer(0, optimizer.lr), 0.0
+            vectors = (phi, phi, phi, found, phi, phi, losses)  # no moments: none are touched
+        many = isinstance(loss, OverTasks)
+        is_sum = (loss.loss if many else loss).reduction == "sum"
+        x_at, y_at = addresses(xs), addresses(ys)
+        places = ctypes.addressof(x_at), ctypes.addressof(y_at)
+        tensors = CTensors(*places, *(vector.data_ptr() for vector in vectors))
+        with self.lock:
+            taken = self.library.take_steps(
+                self.pointer, byref(settings), byref(tensors), losses.numel(), len(xs), t + 1,
+                1.0 if is_sum else 1 / self.n,
+            )  # fmt: skip
+        if not taken:  # a label that is not one of a way
+            return None
+        return Step(found, state, losses.sum() if many else losses)
+
+    def predict(self, phi: Tensor, x: Tensor) -> Tensor:
+        """Return the outputs, (tasks, n, ways), of many tasks' networks."""
+        phi, x = phi.contiguous(), x.contiguous()
+        outputs = phi.new_empty(len(x), self.n, self.ways)
+        places = (tensor.data_ptr() for tensor in (x, phi, outputs))
+        with self.lock:
+            self.library.predict(self.pointer, *places, len(x))
+        return outputs
+
+
+def addresses(tensors: Sequence[Tensor]) -> "ctypes.Array[c_void_p]":
+    """Return where the tensors' numbers lie."""
+    return (c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+
+
+def build(compiler: str, path: Path) -> None:
+    """Compile step.cpp into a library at the path."""
+    command = [compiler, *FLAGS, "-o", str(path), str(SOURCES / "step.cpp")]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if built.returncode:
+        reason = (built.stderr.strip().splitlines() or ["no reason given"])[0]
+        raise ValueError(
+            f"the inner loop could not be built: {reason} (trainer.compile=never does without)"
+        )
+    ctypes.CDLL(str(path))  # a compiler may fail without saying so
+
+
+@cache
+def build_library() -> ctypes.CDLL:
+    """Build the library, or load what was built on such a processor before.
+
+    Raises:
+        ValueError: the compiler refuses, or there is nowhere to keep what it makes.
+    """
+    compiler = get_cpp_compiler()
+    texts = [path.read_text() for path in sorted(SOURCES.glob("*.[hc]*"))]
+    digest = hashlib.sha256(repr([texts, FLAGS, compiler, processor()]).encode()).hexdigest()[:16]
+    doing = "building the inner loop for this processor, once"
+    try:
+        path = build_once(f"conv4-{digest}.so", doing, partial(build, compiler))
+    except OSError as error:
+        where = cache_root() / "compiled"
+        raise ValueError(f"the inner loop could not be built in {where}: {error}") from None
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ValueError(f"{path} is damaged, delete it: {error}") from None
+    library.make_plan.restype = c_void_p
+    library.make_plan.argtypes = [*[c_int] * 8, c_float, c_int]
+    library.drop_plan.argtypes = [c_void_p]
+    library.drop_plan.restype = None
+    library.predict.restype = None
+    library.predict.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p, c_int]
+    library.take_steps.restype = c_bool
+    library.take_steps.argtypes = [
+        c_void_p, POINTER(COptimizer), POINTER(CTensors), c_int, c_int, c_double, c_float
+    ]  # fmt: skip
+    return library

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from firstorder.algo import Reptile
+from firstorder.algo.evaluation import (
+    EvaluationSettings,
+    evaluate_tasks,
+    predict_one_by_one,
+    predict_transductively,
+)
+from firstorder.data.minibatches import cycle_minibatches
+from firstorder.inner_optimizer import Adam
+from firstorder.model import MLP, Conv4
+from firstorder.network import Network
+from firstorder.run.learner import MetaLearner
+from firstorder.task.episode import Episode
+from firstorder.task.loss import TaskLoss, cross_entropy
+
+
+def episodes(tasks: int, ways: int = 5, shots: int = 2, queries: int = 1) -> Episode:
+    generator = torch.Generator().manual_seed(0)
+    n, m = ways * shots, ways * queries
+    rng = np.random.default_rng(0)
+    order = np.stack([cycle_minibatches(n, 5, 3, rng) for _ in range(tasks)])
+    return Episode(
+        torch.rand(tasks, n, 1, 28, 28, generator=generator),
+        torch.arange(ways).repeat_interleave(shots).expand(tasks, n),
+        torch.rand(tasks, m, 1, 28, 28, generator=generator),
+        torch.arange(ways).repeat_interleave(queries).expand(tasks, m),
+        torch.from_numpy(order),
+    )
+
+
+def test_one_by_one_is_a_pass_over_the_support_set_and_each_query_image() -> None:
+    """Section 6.1: batch norm sees all training samples and a single test sample."""
+    network = Network(Conv4(num_classes=5, filters=4))
+    phi, task = network.initial(), episodes(1)
+    support, query = task.support_x[0], task.query_x[0]
+    each = [network(phi, torch.cat([support, image[None]]))[-1] for image in query]
+    torch.testing.assert_close(predict_one_by_one(network, phi[None], task)[0], torch.stack(each))
+
+
+def test_transduction_is_one_pass_over_the_query_set() -> None:
+    network = Network(Conv4(num_classes=5, filters=4))
+    phi, task = network.initial(), episodes(1)
+    expected = network(phi, task.query_x[0])[None]
+    torch.testing.assert_close(predict_transductively(network, phi[None], task), expected)
+    assert not torch.allclose(predict_one_by_one(network, phi[None], task), expected)
+
+
+def test_without_batch_norm_the_protocols_agree() -> None:
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(784, 5)))
+    phi, task = network.initial()[None], episodes(1)
+    torch.testing.assert_close(
+        predict_one_by_one(network, phi, task), predict_transductively(network, phi, task)
+    )
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_tasks_at_once_score_as_tasks_in_turn(kind: str) -> None:
+    torch.manual_seed(0)
+    algorithm = Reptile(inner_steps=3, inner_batch_size=5, inner_lr=0.001)
+    if kind == "classification":
+        module, tasks = Conv4(num_classes=5, filters=4), episodes(3)
+    else:
+        module = MLP()
+        order = episodes(3).order
+        tasks = Episode(*(torch.randn(3, n, 1) for n in (10, 10, 20, 20)), order)
+    scores = [
+        MetaLearner(algorithm, module, kind, outer_steps=1, parallel_evaluation=parallel).evaluate(
+            tasks
+        )
+        for parallel in (False, True)
+    ]
+    assert scores[0].keys() == scores[1].keys()
+    for name, values in scores[0].items():
+        torch.testing.assert_close(scores[1][name], values, rtol=1e-3, atol=1e-4)
+
+
+def test_accuracy_is_the_fraction_of_query_images_named_right() -> None:
+    """A network that reads the label off the image, and one wrong label of five."""
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(5, 5, bias=False)))
+    phi = torch.eye(5).flatten()
+    images = torch.eye(5).view(5, 1, 1, 5)
+    task = Episode(
+        images, torch.arange(5), images, torch.tensor([0, 1, 2, 3, 0]), torch.zeros(1, 5, dtype=int)
+    )
+    one = Episode(*(field[None] for field in task))
+    loss = TaskLoss(network, cross_entropy, "sum")
+    adam = Adam(lr=1e-6)
+    scores = evaluate_tasks(network, "classification", loss, adam, phi, adam.init(phi), one)
+    assert scores["transductive"] == pytest.approx(0.8)
+    assert scores["non_transductive"] == pytest.approx(0.8)
+
+
+def test_impossible_settings_are_named() -> None:
+    with pytest.raises(ValueError, match=r"eval\.tasks must be at least 1, not 0"):
+        EvaluationSettings(tasks=0)
+    with pytest.raises(ValueError, match=r"eval\.monitor_every must be 0 or more"):
+        EvaluationSettings(monitor_every=-1)

@@ -1,0 +1,312 @@
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from firstorder.engine import set_engines
+from firstorder.engines.native import AT_ONCE, NativeSteps, library, network_of
+from firstorder.engines.native.library import build_library
+from firstorder.inner_loop import adapt, for_tasks, step, trajectory
+from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer
+from firstorder.model import MLP, Conv4
+from firstorder.network import Network, predict
+from firstorder.task.loss import OverTasks, TaskLoss, cross_entropy, squared_error
+
+SIZES: dict[str, tuple[int, dict[str, Any]]] = {  # images, and the network's arguments
+    "omniglot": (10, {"num_classes": 5}),
+    "an odd stride": (4, {"num_classes": 3, "in_channels": 2, "image_size": 19, "filters": 16}),
+    "mini-imagenet, smaller": (
+        6, {"num_classes": 5, "in_channels": 3, "image_size": 42, "filters": 32, "downsample": "pool"},
+    ),
+    "an odd pool": (3, {"num_classes": 2, "image_size": 21, "filters": 48, "downsample": "pool"}),
+}  # fmt: skip
+OPTIMIZERS = [SGD(0.5), Adam(1e-3), Adam(1e-3, beta1=0.5)]
+
+
+@pytest.fixture(autouse=True)
+def off_again() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    set_engines()
+    build_library.cache_clear()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def steps() -> NativeSteps:
+    return NativeSteps()
+
+
+def problem(size: str, reduction: str = "sum") -> tuple[TaskLoss, Tensor, tuple[Tensor, Tensor]]:
+    """Make a network, weights near its initial ones, and a mini-batch of random images."""
+    torch.manual_seed(0)
+    n, arguments = SIZES[size]
+    network = Network(Conv4(**arguments))
+    phi = network.initial()
+    side, channels = arguments.get("image_size", 28), arguments.get("in_channels", 1)
+    x, y = torch.rand(n, channels, side, side), torch.arange(n) % arguments["num_classes"]
+    return TaskLoss(network, cross_entropy, reduction), phi + 0.02 * torch.randn_like(phi), (x, y)
+
+
+def moments(optimizer: InnerOptimizer, phi: Tensor) -> Any:
+    """Make a state in the middle of a run."""
+    state = optimizer.init(phi)
+    if not state:
+        return state
+    m, v = torch.randn_like(phi) / 100, torch.rand_like(phi) / 100
+    return type(state)(m, v, torch.tensor(7.0, dtype=phi.dtype))  # type: ignore[call-arg]
+
+
+def doubled(value: Any) -> Any:
+    return torch.utils._pytree.tree_map(lambda t: t.double() if t.is_floating_point() else t, value)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["sgd", "adam", "momentum"])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_step_is_the_step_as_written(
+    steps: NativeSteps, size: str, optimizer: InnerOptimizer, reduction: str
+) -> None:
+    """Against float64: where two pixels of a pool nearly tie, float32 may let the other one through."""
+    loss, phi, batch = problem(size, reduction)
+    state, before = moments(optimizer, phi), phi.clone()
+    expected = step(loss, optimizer, *doubled((phi, state, batch)))
+    set_engines(steps)
+    found = step(loss, optimizer, phi, state, batch)
+    moved = found.phi.double() - phi.double()
+    error = moved - (expected.phi - phi.double())
+    assert error.norm() < 1e-4 * moved.norm()
+    torch.testing.assert_close(found.loss.double(), expected.loss, rtol=1e-5, atol=0)
+    torch.testing.assert_close(doubled(found.state), expected.state, rtol=1e-3, atol=1e-5)
+    assert torch.equal(phi, before)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_step_on_many_tasks_is_a_step_on_each(steps: NativeSteps, threads: int) -> None:
+    """To the bit, whether threads share a task or take one each."""
+    torch.set_num_threads(threads)
+    loss, phi, (x, y) = problem("omniglot")
+    adam, scales = Adam(1e-3), torch.tensor([1.0, 0.9, 1.1])
+    state = moments(adam, phi)
+    images, labels = torch.rand(3, *x.shape), torch.stack([y, y.flip(0), y])
+    many = scales[:, None] * phi
+    set_engines(steps)
+    found = step(
+        OverTasks(loss), adam, many,
+        state._replace(m=state.m.repeat(3, 1), v=state.v.repeat(3, 1)), (images, labels),
+    )  # fmt: skip
+    each = [step(loss, adam, many[i], state, (images[i], labels[i])) for i in range(3)]
+    assert torch.equal(found.phi, torch.stack([e.phi for e in each]))
+    assert torch.equal(found.state.v, torch.stack([e.state.v for e in each]))
+    torch.testing.assert_close(found.loss, sum(e.loss for e in each))
+
+
+def test_adapting_is_one_step_after_the_other(steps: NativeSteps) -> None:
+    """To the bit, though several steps of a task are taken in one go, and the state flows on."""
+    loss, phi, (x, y) = problem("an odd stride")
+    adam, start = Adam(1e-3), for_tasks(phi, moments(Adam(1e-3), phi), 3)
+    batches = [(torch.rand(3, *x.shape), y.expand(3, -1)) for _ in range(AT_ONCE + 3)]
+    set_engines(steps)
+    found, state = adapt(OverTasks(loss), adam, *start, iter(batches))
+    expected = list(trajectory(OverTasks(loss), adam, *start, batches))[-1]
+    assert torch.equal(found, expected.phi)
+    assert all(torch.equal(a, b) for a, b in zip(state, expected.state, strict=True))
+    assert adapt(loss, adam, phi, (), []) == (phi, ())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_number_of_threads_changes_no_bit(steps: NativeSteps, size: str) -> None:
+    loss, phi, batch = problem(size)
+    set_engines(steps)
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(step(loss, SGD(0.1), phi, (), batch))
+    assert all(torch.equal(found[0].phi, other.phi) for other in found)
+    assert all(torch.equal(found[0].loss, other.loss) for other in found)
+
+
+@pytest.mark.parametrize("size", ["omniglot", "an odd pool"])
+def test_nan_is_not_lost(steps: NativeSteps, size: str) -> None:
+    loss, phi, (x, y) = problem(size)
+    x[0, 0, 5, 5] = torch.nan
+    set_engines(steps)
+    found = step(loss, SGD(0.1), phi, (), (x, y))
+    assert found.loss.isnan()
+    assert found.phi.isnan().any()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_prediction_is_the_network_output(steps: NativeSteps, size: str) -> None:
+    loss, phi, (x, _) = problem(size)
+    many, images = torch.stack([phi, 0.9 * phi, 1.1 * phi]), torch.rand(3, *x.shape)
+    expected = predict(loss.network, many, images)
+    set_engines(steps)
+    torch.testing.assert_close(predict(loss.network, many, images), expected, rtol=1e-3, atol=1e-4)
+
+
+def changed(module: Conv4, **changes: Any) -> Conv4:
+    """Change a network after it was built, as a user may."""
+    if "eps" in changes:
+        module.features[1].eps = changes["eps"]
+    if "layer" in changes:
+        module.features[2] = changes["layer"]
+    if "hook" in changes:
+        module.head.register_forward_hook(changes["hook"])
+    return module
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Conv4(3, conv_bias=True),
+        Conv4(3, filters=10),
+        MLP(784, outputs=3),
+        changed(Conv4(3), eps=0.1),
+        changed(Conv4(3), layer=nn.LeakyReLU()),
+        changed(Conv4(3), hook=lambda module, x, y: 2 * y),
+        type("Conv4", (Conv4,), {})(3),
+    ],
+)
+def test_a_network_that_is_not_covered_runs_as_written(
+    steps: NativeSteps, module: nn.Module
+) -> None:
+    network = Network(module)
+    phi, batch = network.initial(), (torch.rand(3, 1, 28, 28), torch.arange(3))
+    arguments = TaskLoss(network, cross_entropy, "sum"), SGD(0.1), phi, (), batch
+    expected = step(*arguments)
+    set_engines(steps)
+    assert torch.equal(step(*arguments).phi, expected.phi)
+
+
+class Twice(TaskLoss):
+    def __call__(self, phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return 2 * super().__call__(phi, x, y)
+
+
+def test_a_loss_that_is_not_covered_runs_as_written(steps: NativeSteps) -> None:
+    loss, phi, batch = problem("an odd stride")
+    twice = Twice(loss.network, cross_entropy, "sum")
+    expected = step(twice, SGD(0.1), phi, (), batch)
+    assert network_of(OverTasks(loss), SGD(0.1)) is loss.network
+    assert network_of(TaskLoss(loss.network, squared_error, "sum"), SGD(0.1)) is None
+    set_engines(steps)
+    assert torch.equal(step(twice, SGD(0.1), phi, (), batch).phi, expected.phi)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda phi, x, y: (phi, x.double(), y),
+        lambda phi, x, y: (phi, x[..., :-4], y),
+        lambda phi, x, y: (phi, x[:, :1], y),
+        lambda phi, x, y: (phi[:-1], x, y),
+        lambda phi, x, y: (phi, x, y[:-1]),
+        lambda phi, x, y: (phi, x, y + 7),
+        lambda phi, x, y: (phi.double(), x, y),
+        lambda phi, x, y: (phi, x[None], y[None]),
+        lambda phi, x, y: (phi, x[:1, :, :9, :9], y[:1]),
+    ],
+)
+def test_inputs_that_do_not_fit_get_the_error_of_the_written_step(
+    steps: NativeSteps, spoil: Any
+) -> None:
+    loss, phi, batch = problem("an odd stride")
+    phi, x, y = spoil(phi, *batch)
+    with pytest.raises((RuntimeError, IndexError, ValueError)) as written:
+        step(loss, SGD(0.1), phi, (), (x, y))
+    set_engines(steps)
+    with pytest.raises(written.type):
+        step(loss, SGD(0.1), phi, (), (x, y))
+    with pytest.raises(written.type):
+        adapt(loss, SGD(0.1), phi, (), [(x, y)])
+
+
+def test_images_that_are_not_square_run_as_written(steps: NativeSteps) -> None:
+    loss, phi, (x, y) = problem("an odd stride")
+    expected = step(loss, SGD(0.1), phi, (), (x[..., :-1], y))
+    set_engines(steps)
+    assert torch.equal(step(loss, SGD(0.1), phi, (), (x[..., :-1], y)).phi, expected.phi)
+
+
+def test_mini_batches_of_several_sizes_and_keywords_are_taken(steps: NativeSteps) -> None:
+    loss, phi, (x, y) = problem("an odd stride")
+    batches = [(x, y), (x[:3], y[:3]), (x, y)]
+    expected, _ = adapt(loss, SGD(0.1), phi, (), batches)
+    set_engines(steps)
+    found, _ = adapt(loss=loss, optimizer=SGD(0.1), phi=phi, state=(), batches=iter(batches))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_threads_of_python_may_share_an_engine(steps: NativeSteps) -> None:
+    loss, phi, (x, y) = problem("an odd stride")
+    images = [torch.rand_like(x) for _ in range(2)]
+    set_engines(steps)
+    outputs = {id(x): predict(loss.network, phi[None], x[None]) for x in images}
+
+    def run(x: Tensor) -> list[Tensor]:
+        set_engines(steps)
+        taken = [step(loss, SGD(0.1), phi, (), (x, y)).phi for _ in range(50)]
+        assert torch.equal(predict(loss.network, phi[None], x[None]), outputs[id(x)])
+        return taken
+
+    with ThreadPoolExecutor(2) as pool:
+        for taken in pool.map(run, images):
+            assert all(torch.equal(taken[0], each) for each in taken)
+
+
+def test_under_autocast_it_steps_aside(steps: NativeSteps) -> None:
+    loss, phi, batch = problem("omniglot")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = step(loss, SGD(0.1), phi, (), batch)
+        set_engines(steps)
+        assert torch.equal(step(loss, SGD(0.1), phi, (), batch).phi, expected.phi)
+
+
+def test_the_library_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    build_library.cache_clear()
+    build_library()
+    build_library.cache_clear()
+    monkeypatch.setattr(subprocess, "run", None)
+    assert build_library().lanes() in (4, 8, 16)
+    assert [path.suffix for path in tmp_path.rglob("conv4*") if path.suffix != ".lock"] == [".so"]
+
+
+def test_a_compiler_that_fails_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the run goes on, but where machine code was asked for."""
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    monkeypatch.setattr(library, "FLAGS", ["-not-an-option"])
+    build_library.cache_clear()
+    loss, phi, batch = problem("an odd stride")
+    expected = step(loss, SGD(0.1), phi, (), batch)
+    set_engines(NativeSteps())
+    assert torch.equal(step(loss, SGD(0.1), phi, (), batch).phi, expected.phi)
+    assert "could not be built" in caplog.text
+    set_engines(NativeSteps(required=True))
+    with pytest.raises(
+        ValueError, match=r"could not be built.*not-an-option.*trainer\.compile=never"
+    ):
+        step(loss, SGD(0.1), phi, (), batch)
+    assert not list(tmp_path.rglob("conv4*.so"))
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file in the folder's place: root, who runs tests in a container, may write anywhere."""
+    (tmp_path / "compiled").write_text("")
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    build_library.cache_clear()
+    loss, phi, batch = problem("an odd stride")
+    expected = step(loss, SGD(0.1), phi, (), batch)
+    set_engines(NativeSteps())
+    assert torch.equal(step(loss, SGD(0.1), phi, (), batch).phi, expected.phi)
+    assert f"could not be built in {tmp_path / 'compiled'}" in caplog.text
