@@ -25,7 +25,7 @@ from omegaconf.errors import (
 from firstorder.cli.assembly import register
 from firstorder.messages import nearest
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 SHOW_TRACE = os.environ.get("HYDRA_FULL_ERROR") == "1"
 MISTAKES = (ValueError, HydraException, OmegaConfBaseException, MisconfigurationException)
 
