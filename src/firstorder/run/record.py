@@ -1,8 +1,6 @@
 """What a run leaves behind: results.json, and its statistics."""
 
-import json
-import platform
-from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-SCHEMA = 1
-PACKAGES = ("firstorder", "torch", "lightning", "hydra-core", "numpy")
+from firstorder.data.source import TaskSource
+from firstorder.run.learner import MetaLearner
+from firstorder.run.provenance import hardware, peak_memory, versions
+from firstorder.run.run import Run
+
+SCHEMA = 2
 
 
 def summary(kind: str, scores: dict[str, Tensor]) -> dict[str, Any]:
@@ -23,26 +25,61 @@ def summary(kind: str, scores: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def interval(name: str, values: Tensor) -> dict[str, float]:
-    """Return the mean over tasks and its 95% interval, 1.96 standard errors (0 for a single task)."""
-    values = values.double().cpu()
+    """Return the mean over tasks and its 95% interval, 1.96 standard errors.
+
+    The interval is 0 for a single task, and infinite where the mean is.
+    """
+    values = values.double().cpu().flatten()
+    mean = values.mean().item()
     deviation = values.std().item() if len(values) > 1 else 0.0
     return {
-        name: values.mean().item(),
-        "ci95": 1.96 * deviation / len(values) ** 0.5,
+        name: mean,
+        "ci95": 1.96 * deviation / len(values) ** 0.5 if isfinite(mean) else mean,
         "tasks": len(values),
     }
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a number may depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+def with_diverged(test: dict[str, Any], diverged: int) -> dict[str, Any]:
+    """Add the number of tasks that diverged to the summary, under each protocol where it has several."""
+    if all(isinstance(found, dict) for found in test.values()):
+        return {protocol: {**found, "diverged": diverged} for protocol, found in test.items()}
+    return {**test, "diverged": diverged}
 
 
-def write(path: Path, results: dict[str, Any]) -> None:
-    """Write results.json whole or not at all."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps({"schema": SCHEMA, **results}, indent=2) + "\n")
-    draft.replace(path)
+def results(
+    run: Run,
+    learner: MetaLearner,
+    source: TaskSource,
+    *,
+    steps: int,
+    eval_seconds: float,
+    test: dict[str, Any],
+) -> dict[str, Any]:
+    """Return all that results.json holds: schema 2."""
+    journal = run.journal
+    return {
+        "schema": SCHEMA,
+        "algo": learner.algorithm.name,
+        "data": {
+            "name": source.name,
+            "fingerprint": source.fingerprint,
+            "classes": source.classes,
+        },
+        "seed": run.config["seed"],
+        "config": run.config,
+        "versions": versions(),
+        "command": journal.command,
+        "commit": journal.commit,
+        "dirty": journal.dirty,
+        "hardware": hardware(),
+        "started": journal.started,
+        "steps": steps,
+        "interruptions": journal.interruptions,
+        "train_seconds": run.time.seconds,
+        "eval_seconds": eval_seconds,
+        **peak_memory(),
+        "test": test,
+    }
 
 
 def show(
@@ -58,7 +95,8 @@ def show(
         else:
             accuracy, ci95 = 100 * numbers["accuracy"], 100 * numbers["ci95"]
             row = protocol.replace("_", "-"), f"{accuracy:.2f} ± {ci95:.2f} %"
-        table.add_row(*row, str(numbers["tasks"]))
+        diverged = f", {numbers['diverged']} diverged" if numbers["diverged"] else ""
+        table.add_row(*row, f"{numbers['tasks']}{diverged}")
     console = Console(soft_wrap=True)
     console.print(table, end="")
     console.print(f"evaluated in {eval_seconds:.0f} s; results in {folder}")
