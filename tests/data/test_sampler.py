@@ -26,7 +26,7 @@ def test_an_episode_is_a_function_of_seed_stream_and_index() -> None:
 
 def test_the_order_is_cut_from_the_support_set() -> None:
     for replacement in (False, True):
-        order = sampler(replacement=replacement)[0].order
+        order = sampler(replacement=replacement)[0].batch_indices
         assert order.shape == (3, 4)
         assert 0 <= order.min() <= order.max() < 6
 

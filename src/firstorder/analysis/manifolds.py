@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from firstorder.algo.base import MetaAlgorithm
+from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.inner_loop import Batch, trajectory
 
 Circle = tuple[float, float, float]  # centre x, centre y, radius
@@ -99,17 +99,19 @@ class Manifolds:
                     for inner, point in enumerate(self.inner_points(algorithm, phi, task))
                 ]
                 batches = [self.tasks[task]] * algorithm.inner_steps
-                found = algorithm.meta_gradient(circle_loss, phi, state, batches)
-                phi = phi - algorithm.outer_lr * (1 - iteration / self.iterations) * found.direction
+                context = Context(iteration=iteration, iterations=self.iterations)
+                found = algorithm.meta_gradient(circle_loss, {"phi": phi}, state, batches, context)
+                phi = phi - algorithm.outer_lr_at(context) * found.direction["phi"]
             rows.append((name, self.iterations, self.iterations % 2, 0, *phi.tolist()))
         return pd.DataFrame(rows, columns=["algorithm", "iteration", "task", "inner", "x", "y"])
 
     def inner_points(self, algorithm: MetaAlgorithm, phi: Tensor, task: int) -> list[Tensor]:
         """Return phi and where the inner loop goes from there."""
         batches = [self.tasks[task]] * algorithm.inner_steps
+        loop = algorithm.inner(circle_loss, {"phi": phi}, Context())
         return [
             phi,
-            *(s.phi for s in trajectory(circle_loss, algorithm.optimizer, phi, (), batches)),
+            *(step.phi for step in trajectory(*loop, (), batches)),
         ]
 
     def summarise(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,6 @@ import torch
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.inner_loop import trajectory
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.learner import MetaLearner
 from firstorder.run.trainer import build_trainer
@@ -105,11 +104,7 @@ class SineWave:
 
     def fits(self, learner: MetaLearner, wave: Episode) -> list[tuple[str, int, float, float]]:
         """Return the wave, its support points, and the fits after each of `counts` steps."""
-        phi, optimizer = learner.phi.detach(), learner.evaluation_optimizer()
-        steps = trajectory(
-            learner.loss, optimizer, phi, learner.inner_state, wave.support_batches()
-        )
-        points = [phi, *(step.phi for step in steps)]
+        points = next(iter(learner.example(wave).weights.values()))
         curves = {("support", 0): (wave.support_x, wave.support_y), ("wave", 0): wave[2:4]}
         for count in self.counts:
             with torch.no_grad():

@@ -18,6 +18,7 @@ from firstorder.data.images.source import sample
 from firstorder.data.interop import import_learn2learn
 from firstorder.data.source import Task
 from firstorder.folders import cache_root, make_folder
+from firstorder.task.classification import Classification
 
 
 class Learn2Learn:
@@ -40,7 +41,7 @@ class Learn2Learn:
     """
 
     name = "learn2learn"
-    kind = "classification"
+    kind = Classification()
 
     def __init__(self, factory: str) -> None:
         module, _, function = factory.partition(":")

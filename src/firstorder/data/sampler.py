@@ -46,7 +46,7 @@ class EpisodeSampler:
     )
 
     def __getitem__(self, index: int) -> Episode:
-        return Episode(*(torch.from_numpy(field) for field in self.fields(index)))
+        return Episode(*(torch.as_tensor(field) for field in self.fields(index)))
 
     def fields(self, index: int) -> tuple[np.ndarray, ...]:
         """Return the fields of an episode as they are drawn."""
@@ -56,7 +56,7 @@ class EpisodeSampler:
         task = self.source.draw(self.split, rng, self.ways, self.shots, self.query_shots)
         draw_order = replacement_minibatches if self.replacement else cycle_minibatches
         order = draw_order(len(task.support_x), self.batch_size, self.steps, rng)
-        return (*task, order)
+        return (*task, order, np.asarray(rng.integers(2**63)))
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class MetaBatches(Dataset[Episode]):
 
 def stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Return np.stack of some arrays, at a third of its cost for small ones."""
+    if not arrays[0].ndim:
+        return np.array(arrays)
     return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)
 
 

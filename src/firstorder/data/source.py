@@ -4,6 +4,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from firstorder.task.base import TaskKind
+
 
 class Task(NamedTuple):
     """Hold what a source draws for one task; see `Episode` for the shapes."""
@@ -19,7 +21,7 @@ class TaskSource(Protocol):
 
     Attributes:
         name: the name in results and tables.
-        kind: "classification" or "regression".
+        kind: what kind of tasks they are, see `firstorder.task`.
         fingerprint: hex digest of the data, so that a result says which copy it came from.
         classes: number of classes in each split; empty for regression.
     """
@@ -28,7 +30,7 @@ class TaskSource(Protocol):
     def name(self) -> str: ...
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> TaskKind: ...
 
     @property
     def fingerprint(self) -> str: ...

@@ -7,7 +7,6 @@ from typing import Any
 from lightning import Trainer
 
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.figures.example import draw_example
 from firstorder.run import record as results
 from firstorder.run.learner import MetaLearner
 from firstorder.run.loggers import Record
@@ -39,7 +38,7 @@ def final_test(
     if not trainer.is_global_zero:
         return
     source, seconds = datamodule.source, time.perf_counter() - start
-    test = results.summary(learner.kind, learner.scores)
+    test = learner.kind.summarise(learner.scores)
     results.write(
         folder / "results.json",
         {
@@ -59,7 +58,7 @@ def final_test(
         },
     )
     (folder / "figures").mkdir(exist_ok=True)
-    figure = draw_example(learner, datamodule.test_sampler()[0])
+    figure = learner.kind.draw(learner.example(datamodule.test_sampler()[0]))
     figure.savefig(folder / "figures" / "test_episode.png", dpi=150)
     record.finish(test, figure)
-    results.show(test, folder, steps, train_seconds, seconds)
+    results.show(learner.kind.rows(test), folder, steps, train_seconds, seconds)

@@ -11,6 +11,7 @@ from firstorder.data.images.augment import Augmentation, augmentation
 from firstorder.data.images.cache import Cache, ReadClass, cache_folder, open_cache
 from firstorder.data.images.preparation import build
 from firstorder.data.source import Task
+from firstorder.task.classification import Classification
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class ImageSource(ABC):
     """
 
     name: str
-    kind = "classification"
+    kind = Classification()
 
     def __init__(
         self,
