@@ -1,6 +1,6 @@
 """Inner optimisers: a gradient becomes a step, the optimiser's state handed in and out.
 
-`algo.inner_optimizer` names one by its class in lower case; a further one is one more class here.
+`algo.inner_optimizer` chooses one by its name; a further one is one more class here.
 """
 
 import math
@@ -23,8 +23,9 @@ class InnerOptimizer(ABC):
 
     by_name: ClassVar[dict[str, Callable[..., "InnerOptimizer"]]] = {}
 
-    def __init_subclass__(cls) -> None:
-        InnerOptimizer.by_name[cls.__name__.lower()] = cls
+    def __init_subclass__(cls, name: str | None = None) -> None:
+        if name is not None:
+            InnerOptimizer.by_name[name] = cls
 
     def before_gradient(self, phi: Tensor) -> Tensor:
         """Return the weights at which the gradient is taken and from which the step starts."""
@@ -40,7 +41,7 @@ class InnerOptimizer(ABC):
 
 
 @dataclass(frozen=True)
-class SGD(InnerOptimizer):
+class SGD(InnerOptimizer, name="sgd"):
     """Plain gradient descent, phi - alpha g (Eq. 10); it has no state.
 
     Attributes:
@@ -70,7 +71,7 @@ class AdamState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Adam(InnerOptimizer):
+class Adam(InnerOptimizer, name="adam"):
     """Adam (Kingma and Ba 2015, Algorithm 1) with the paper's beta1 = 0: no momentum.
 
     Attributes:
