@@ -11,7 +11,7 @@ both sides are computed and (a, b) fitted.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -20,11 +20,15 @@ from torch.func import grad, vmap
 
 from firstorder.algo import FOMAML, MAML, Reptile
 from firstorder.algo.base import Context, MetaAlgorithm
+from firstorder.analysis.base import Analysis
 from firstorder.data.sampler import TRAIN, EpisodeSampler
 from firstorder.data.source import TaskSource
 from firstorder.inner_loop import Loss
 from firstorder.network import Network
 from firstorder.task.loss import TaskLoss
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MINIBATCHES = 11  # of a task: a prime, see `orders`
 
@@ -103,7 +107,7 @@ def fit(direction: Tensor, avg_grad: Tensor, avg_grad_inner: Tensor, alpha: floa
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expansion:
+class Expansion(Analysis):
     """Measure the coefficients of Eq. 33-41 for a network, its initialisation and its tasks.
 
     Tasks and mini-batches are drawn once and shared by both sides of the equations.
@@ -137,7 +141,7 @@ class Expansion:
         if not all(2 <= k <= MINIBATCHES for k in self.steps):
             raise ValueError(f"analysis.steps={list(self.steps)} must lie in 2 to {MINIBATCHES}")
 
-    def draw(self) -> list[tuple[Tensor, Tensor]]:
+    def draw_tasks(self) -> list[tuple[Tensor, Tensor]]:
         """Return the tasks, each as its mini-batches (11, samples, ...) in double precision."""
         source: TaskSource = self.source
         source.prepare()
@@ -165,7 +169,7 @@ class Expansion:
         module: nn.Module = self.model
         network = Network(module.double())
         loss = TaskLoss(network, self.source.kind.criterion, self.loss_reduction)
-        phi, tasks = network.initial(), self.draw()
+        phi, tasks = network.initial(), self.draw_tasks()
         pairs = [average_gradients(loss, phi, x, y) for x, y in tasks]
         avg_grad, inner = (torch.stack(each).mean(0) for each in zip(*pairs, strict=True))
         rows = []
@@ -210,3 +214,8 @@ class Expansion:
                 "order": f"{growth / math.log(second['alpha'] / first['alpha']):.3f}",
             })  # fmt: skip
         return pd.DataFrame(rows)
+
+    def draw(self, table: pd.DataFrame) -> "Figure":
+        from firstorder.figures.expansion import draw_expansion  # matplotlib is slow to load
+
+        return draw_expansion(table)

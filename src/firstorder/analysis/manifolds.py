@@ -8,14 +8,18 @@ centres. The second task is steeper: its expected loss is least elsewhere.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from firstorder.algo.base import Context, MetaAlgorithm
+from firstorder.analysis.base import Analysis
 from firstorder.inner_loop import Batch, trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Circle = tuple[float, float, float]  # centre x, centre y, radius
 
@@ -37,7 +41,7 @@ def between(one: Circle, other: Circle, weights: tuple[float, float] = (1.0, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifolds:
+class Manifolds(Analysis):
     """Run algorithms on the two tasks in turn and keep where they went.
 
     Attributes:
@@ -132,3 +136,12 @@ class Manifolds:
         rows.append(row("least mean squared distance", *self.least_distance))
         rows.append(row("least expected loss", *self.least_loss))
         return pd.DataFrame(rows)
+
+    def draw(self, table: pd.DataFrame) -> "Figure":
+        from firstorder.figures.manifolds import draw_manifolds  # matplotlib is slow to load
+
+        points = {
+            "least mean squared distance": self.least_distance,
+            "least expected loss": self.least_loss,
+        }
+        return draw_manifolds(table, self.circles, points)

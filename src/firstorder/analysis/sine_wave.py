@@ -5,24 +5,28 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
+from firstorder.analysis.base import Analysis
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.learner import MetaLearner
 from firstorder.run.trainer import build_trainer
 from firstorder.task.episode import Episode
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 RANDOM = "random"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SineWave:
+class SineWave(Analysis):
     """Fit initialisations to the ten points of one wave, step by step.
 
     Attributes:
@@ -128,3 +132,8 @@ class SineWave:
             }
             rows.append({"initialisation": name, **errors})
         return pd.DataFrame(rows)
+
+    def draw(self, table: pd.DataFrame) -> "Figure":
+        from firstorder.figures.sine_wave import draw_sine_wave  # matplotlib is slow to load
+
+        return draw_sine_wave(table)
