@@ -179,53 +179,46 @@ struct Pass {
     float* to = is_last ? features_of(image) : x_of(block + 1, image);
     if (!is_last) to += plan.blocks[block + 1].before * (pitch + b.filters);
     const float *y = y_of(block, image), *norm = norm_of(block);
-    if (b.pool == 1) {
-      for (int i = 0; i < b.out_side; i++, to += pitch)
-        for (int c = 0; c < b.filters; c += LANES) {
-          const vec scale = load(norm + c), shift = load(norm + b.filters + c);
-          for (int j = 0; j < b.out_side; j++)
-            store(to + j * b.filters + c,
-                  larger(load(y + (i * b.out_side + j) * b.filters + c) * scale + shift, vec{}));
-        }
-      return;
-    }
     float* peaks = peaks_of(block, image);
-    each_window(b, 0, b.out_side, [&](int i, int j, int c, const int* at, auto count) {
-      const vec scale = load(norm + c), shift = load(norm + b.filters + c);
-      vec peak = load(y + at[0] + c), best = peak * scale + shift;
-      for (int q = 1; q < count; q++) {
-        const vec value = load(y + at[q] + c), z = value * scale + shift;
-        const mask is_old = z <= best;
-        best = is_old ? best : z, peak = is_old ? peak : value;
+    const int filters = b.filters, side = b.conv_side, row = side * filters;
+    for (int i = 0; i < b.out_side; i++, y += b.pool * row, to += pitch)
+      for (int c = 0; c < filters; c += LANES) {
+        const vec scale = load(norm + c), shift = load(norm + filters + c);
+        if (b.pool == 1) {
+          for (int j = 0; j < row; j += filters)
+            store(to + j + c, larger(load(y + j + c) * scale + shift, vec{}));
+          continue;
+        }
+        float* peak_to = peaks + i * b.out_side * filters + c;
+        each_window(side, i, [=](int j, auto height, auto width) {
+          const float* from = y + j * 2 * filters + c;
+          vec peak = load(from), best = peak * scale + shift;
+          for (int q = 1; q < height * width; q++) {
+            const vec value = load(from + q / width * row + q % width * filters);
+            const vec z = value * scale + shift;
+            const mask is_old = z <= best;
+            best = is_old ? best : z, peak = is_old ? peak : value;
+          }
+          store(to + j * filters + c, larger(best, vec{})), store(peak_to + j * filters, peak);
+        });
       }
-      store(to + i * pitch + j * b.filters + c, larger(best, vec{}));
-      store(peaks + (i * b.out_side + j) * b.filters + c, peak);
-    });
   }
   static vec larger(vec z, vec best) {
     return z <= best ? best : z;
   }  // NaN passes, as ReLU lets it
 
-  // Visit the windows of pooling in some rows: row, column, channels, where their pixels lie in y,
-  // and how many they are.
+  // Visit a row of windows of 2 x 2: columns, and the pixels' rows and columns, fewer at the edge.
   template <typename F>
-  static void each_window(const Block& b, int from, int end, F visit) {
-    for (int i = from; i < end; i++)
-      for (int j = 0; j < b.out_side; j++) {
-        const int h = i * 2, w = j * 2, first = (h * b.conv_side + w) * b.filters;
-        const bool has_row = h + 1 < b.conv_side, has_column = w + 1 < b.conv_side;
-        const int below = b.conv_side * b.filters;
-        if (has_row && has_column) {
-          const int at[]{first, first + b.filters, first + below, first + below + b.filters};
-          for (int c = 0; c < b.filters; c += LANES)
-            visit(i, j, c, at, std::integral_constant<int, 4>{});
-        } else {
-          const int at[]{first, first + (has_row ? below : b.filters)};
-          for (int c = 0; c < b.filters; c += LANES)
-            if (has_row || has_column) visit(i, j, c, at, std::integral_constant<int, 2>{});
-            else visit(i, j, c, at, std::integral_constant<int, 1>{});
-        }
-      }
+  static inline void each_window(int side, int i, F visit) {
+    const std::integral_constant<int, 1> one;
+    const std::integral_constant<int, 2> two;
+    if (2 * i + 1 < side) {
+      for (int j = 0; j < side / 2; j++) visit(j, two, two);
+      if (side % 2) visit(side / 2, two, one);
+    } else {
+      for (int j = 0; j < side / 2; j++) visit(j, one, two);
+      if (side % 2) visit(side / 2, one, one);
+    }
   }
 
   void classify(int image) const {
@@ -323,37 +316,38 @@ struct Pass {
   // The gradient of the convolution in some rows of outputs; `to` is where that of the first goes.
   void undo_norm(int block, int image, int from, int end, float* to, int pitch) const {
     const Block& b = plan.blocks[block];
-    const float *y = y_of(block, image), *dout = dout_of(image), *norm = norm_of(block);
-    const auto undo = [=](vec value, vec dz, int c) {
-      const float* at = norm + c;
-      return load(at) * dz + load(at + 4 * b.filters) +
-             load(at + 5 * b.filters) * (value - load(at + 2 * b.filters));
-    };
-    if (b.pool == 1) {
-      for (int i = from; i < end; i++)
-        for (int c = 0; c < b.filters; c += LANES)
-          for (int j = 0; j < b.out_side; j++) {
-            const int at = (i * b.out_side + j) * b.filters + c;
-            store(to + (i - from) * pitch + j * b.filters + c,
-                  undo(load(y + at), load(dout + at), c));
+    const int filters = b.filters, side = b.conv_side, row = side * filters;
+    const float *norm = norm_of(block), *dout = dout_of(image) + from * b.out_side * filters;
+    const float* peaks = peaks_of(block, image) + from * b.out_side * filters;
+    const float* y = y_of(block, image) + from * b.pool * row;
+    for (int i = from; i < end; i++) {
+      for (int c = 0; c < filters; c += LANES) {
+        const vec scale = load(norm + c), mean = load(norm + 2 * filters + c);
+        const vec shift = load(norm + 4 * filters + c), slope = load(norm + 5 * filters + c);
+        const auto undo = [=](vec value, vec dz) {
+          return scale * dz + (shift + slope * (value - mean));
+        };
+        if (b.pool == 1) {
+          for (int j = 0; j < row; j += filters)
+            store(to + j + c, undo(load(y + j + c), load(dout + j + c)));
+          continue;
+        }
+        each_window(side, i, [=](int j, auto height, auto width) {
+          const int at = j * 2 * filters + c;
+          const vec d = load(dout + j * filters + c), peak = load(peaks + j * filters + c);
+          mask open = ~mask{};
+          for (int q = 0; q < height * width; q++) {
+            const vec value = load(y + at + q / width * row + q % width * filters);
+            const mask chosen = open & (value == peak);  // the first of equal ones
+            open &= ~chosen;
+            store(to + at + q / width * pitch + q % width * filters,
+                  undo(value, chosen ? d : vec{}));
           }
-      return;
-    }
-    const float* peaks = peaks_of(block, image);
-    each_window(b, from, end, [&](int i, int j, int c, const int* at, auto count) {
-      const int out = (i * b.out_side + j) * b.filters + c;
-      const vec d = load(dout + out), peak = load(peaks + out);
-      float* first = to + (i - from) * 2 * pitch + j * 2 * b.filters;
-      const int next = i * 2 + 1 < b.conv_side ? pitch : b.filters;
-      mask open = ~mask{};
-      for (int q = 0; q < count; q++) {
-        const vec value = load(y + at[q] + c);
-        const mask chosen = open & (value == peak);  // the first of equal ones
-        open &= ~chosen;
-        store(first + (count == 4 ? q / 2 * pitch + q % 2 * b.filters : q * next) + c,
-              undo(value, chosen ? d : vec{}, c));
+        });
       }
-    });
+      y += b.pool * row, to += b.pool * pitch;
+      dout += b.out_side * filters, peaks += b.out_side * filters;
+    }
   }
 
   // The gradient of a block's input: each pixel collects from the outputs that saw it.
