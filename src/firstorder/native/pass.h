@@ -44,19 +44,20 @@ struct Pass {
   float* features_of(int image) const { return s.features.data() + (size_t)image * plan.flat; }
   float* logits_of(int image) const { return s.logits.data() + (size_t)image * plan.ways; }
 
+  // Visit this thread's images; every other time from the last: its data still lie in the caches.
   template <typename F>
-  void each_image(F visit) const {
-    for (int i = team.rank * plan.n / team.size; i < (team.rank + 1) * plan.n / team.size; i++)
-      visit(i);
+  void each_image(bool backwards, F visit) const {
+    const int from = team.rank * plan.n / team.size, end = (team.rank + 1) * plan.n / team.size;
+    for (int i = 0; i < end - from; i++) visit(backwards ? end - 1 - i : from + i);
   }
 
   void forward(const float* x) const {
     const int blocks = (int)plan.blocks.size();
-    each_image([&](int image) { read(x, image), convolve(0, image); });
+    each_image(false, [&](int image) { read(x, image), convolve(0, image); });
     for (int block = 0; block < blocks; block++) {
       team.wait();
       summarise(block);
-      each_image([&](int image) {
+      each_image(block % 2 == 0, [&](int image) {
         activate(block, image);
         if (block + 1 < blocks) convolve(block + 1, image);
         else classify(image);
@@ -66,12 +67,12 @@ struct Pass {
 
   void backward(const int64_t* y, float weight) const {
     const int last = (int)plan.blocks.size() - 1;
-    each_image([&](int image) { differentiate(image, y[image], weight), collect(last, image); });
+    each_image(last % 2 == 1, [&](int image) { differentiate(image, y[image], weight), collect(last, image); });
     team.wait();
     head_gradient();
     for (int block = last; block > 0; block--) {
       average(block);
-      each_image([&](int image) {
+      each_image(block % 2 == 0, [&](int image) {
         const Block& b = plan.blocks[block];
         undo_norm(block, image, 0, b.out_side, dy_of(block, image) + b.dy_at[0], b.dy_side * b.filters);
         undo_convolution(block, image), collect(block - 1, image);
@@ -80,7 +81,7 @@ struct Pass {
       kernel_gradient(block);
     }
     average(0);
-    each_image([&](int image) { first_gradient(image); });
+    each_image(true, [&](int image) { first_gradient(image); });
     team.wait();
   }
 
@@ -89,9 +90,10 @@ struct Pass {
     const Block& b = plan.blocks[0];
     const float* from = images + (size_t)image * b.channels * b.side * b.side;
     float* to = x_of(0, image) + b.before * (b.pitch + b.channels);
-    for (int c = 0; c < b.channels; c++)
-      for (int i = 0; i < b.side; i++)
-        for (int j = 0; j < b.side; j++) to[i * b.pitch + j * b.channels + c] = *from++;
+    for (int i = 0; i < b.side; i++, from += b.side)
+      for (int j = 0; j < b.side; j++)
+        for (int c = 0; c < b.channels; c++)
+          to[i * b.pitch + j * b.channels + c] = from[c * b.side * b.side + j];
   }
 
   // Convolve an image; keep each filter's mean over the image, and the sum of squares about it.
@@ -389,9 +391,8 @@ struct Pass {
   // This thread's rows of the gradient of the kernels, (9 C, O).
   void kernel_gradient(int block) const {
     const Block& b = plan.blocks[block];
-    const int rows = 3 * b.channels, tiles = pieces(rows, most_rows(span(b.filters)));
-    const int from = 3 * tiles * team.rank / team.size;
-    const int end = 3 * tiles * (team.rank + 1) / team.size;
+    const int from = b.gradient_tiles() * team.rank / team.size;
+    const int end = b.gradient_tiles() * (team.rank + 1) / team.size;
     float* panels = scratch();
     for (int image = 0; image < plan.n; image += b.group) {
       const int positions = b.positions * std::min(b.group, plan.n - image);
@@ -399,11 +400,9 @@ struct Pass {
       for (int strip = 0; strip < strips; strip++) {
         const int p = start(strip, positions, strips), now = start(strip + 1, positions, strips) - p;
         const int width = pack(dy_of(block, image), b.dy_at.data() + p, now, b.filters, panels);
-        for (int i = 0; i < 3; i++)
-          multiply_transposed(x_of(block, image) + b.kernel_rows[i], b.at.data() + p, now,
-                              {panels, b.filters, width, now * width}, rows,
-                              std::max(from - i * tiles, 0), std::min(end - i * tiles, tiles),
-                              s.gradient.data() + b.kernel_at + i * rows * b.filters, image + strip);
+        multiply_transposed(x_of(block, image), b.at.data() + p, now, b.entries,
+                            {panels, b.filters, width, now * width}, from, end,
+                            s.gradient.data() + b.kernel_at, image + strip);
       }
     }
   }
@@ -421,17 +420,15 @@ struct Pass {
   // gradient of the convolution is used up while it lies in the nearest cache.
   void first_gradient(int image) const {
     const Block& b = plan.blocks[0];
-    const int rows = 3 * b.channels, tiles = pieces(rows, most_rows(span(b.filters)));
     float *gradient = s.first_gradients.data() + (size_t)image * b.kernel_size(), *dy = scratch();
     for (int i = 0; i < b.out_side; i += b.strip) {
       const int end = std::min(i + b.strip, b.out_side), pitch = b.conv_side * b.filters;
       const int p = i * b.pool * b.conv_side;
       undo_norm(0, image, i, end, dy, pitch);
-      for (int k = 0; k < 3; k++)
-        multiply_transposed(x_of(0, image) + b.kernel_rows[k], b.at.data() + p,
-                            std::min(end * b.pool, b.conv_side) * b.conv_side - p,
-                            {dy, b.filters, b.filters, span(b.filters) * LANES}, rows, 0, tiles,
-                            gradient + k * rows * b.filters, i);
+      multiply_transposed(x_of(0, image), b.at.data() + p,
+                          std::min(end * b.pool, b.conv_side) * b.conv_side - p, b.entries,
+                          {dy, b.filters, b.filters, span(b.filters) * LANES}, 0,
+                          b.gradient_tiles(), gradient, i);
     }
   }
 

@@ -40,10 +40,11 @@ struct Block {  // 3x3 convolution with "same" padding, batch norm, max-pooling,
   int strip;                         // rows of outputs that are worked on in one go
   int kernel_at, gamma_at, beta_at;  // in phi
   std::vector<int> at, y_at, dy_at;  // of each position, in x, y and dy
-  std::vector<int> kernel_rows;      // from a position to what a kernel's three rows see, in x
+  std::vector<int> kernel_rows, entries;  // a kernel's three rows, and 9 C entries, from there in x
   std::vector<Parity> parities;
 
   int kernel_size() const { return 9 * channels * filters; }
+  int gradient_tiles() const { return pieces(9 * channels, most_rows(span(filters))); }
 };
 
 struct Space {  // what one team of threads writes to; the zeros around images stay zero
@@ -82,7 +83,10 @@ static Block make_block(int channels, int filters, int stride, int pool, int sid
         if (image == 0) b.y_at.push_back((i * b.conv_side + j) * filters);
         b.dy_at.push_back(image * b.dy_size + ((i + reach) * b.dy_side + j + reach) * filters);
       }
-  for (int i = 0; i < 3; i++) b.kernel_rows.push_back(i * b.pitch);
+  for (int i = 0; i < 3; i++) {
+    b.kernel_rows.push_back(i * b.pitch);
+    for (int k = 0; k < 3 * channels; k++) b.entries.push_back(i * b.pitch + k);
+  }
   for (int a = 0; a < stride; a++)
     for (int c = 0; c < stride; c++) {
       Parity parity;

@@ -5,6 +5,7 @@
 
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -20,8 +21,8 @@ constexpr int LANES = 4, REGISTERS = 32;
 constexpr int LANES = 4, REGISTERS = 16;
 #endif
 // Tiles of 6 x 4 vectors where there are 32 registers, or 6 x 2 of 16: the rest hold what is
-// multiplied.
-constexpr int WIDEST = REGISTERS / 8, ACCUMULATORS = 6 * WIDEST, MOST_ROWS = 12;
+// multiplied. Each row has its own address, and there are 16 registers for these or more.
+constexpr int WIDEST = REGISTERS / 8, ACCUMULATORS = 6 * WIDEST, MOST_ROWS = 8;
 constexpr int IN_CACHE = 5000;  // numbers, 20 of the 32 kB that a core has nearest
 constexpr int POSITIONS = 96;   // at a time: so many rows of 64 numbers stay there too
 
@@ -38,7 +39,7 @@ template <int R, int V>
 static void row_tile(const float* const* rows, const int* offsets, int segments, int length,
                      const float* b, int stride, float* const* out, bool add) {
   vec sum[R][V];
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) sum[r][v] = add ? load(out[r] + v * LANES) : vec{};
@@ -49,7 +50,7 @@ static void row_tile(const float* const* rows, const int* offsets, int segments,
       vec w[V];
 #pragma GCC unroll 4
       for (int v = 0; v < V; v++) w[v] = load(b + v * LANES);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
         const vec x = broadcast(a[r][k]);
 #pragma GCC unroll 4
@@ -57,34 +58,38 @@ static void row_tile(const float* const* rows, const int* offsets, int segments,
       }
     }
   }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) store(out[r] + v * LANES, sum[r][v]);
 }
 
-// C[r] (+)= sum over positions p of A[a_at p + r] B[p]; rows of B are `stride` apart, of C `width`.
+// C[r] (+)= sum over positions p of A[at p + offset r] B[p]; rows of B are `stride` apart, of C
+// `width`.
 template <int R, int V>
-static void column_tile(const float* a, const int* a_at, const float* b, int stride, int positions,
-                        float* out, int width, bool add) {
+static void column_tile(const float* a, const int* at, const int* offsets, const float* b,
+                        int stride, int positions, float* out, int width, bool add) {
   vec sum[R][V];
-#pragma GCC unroll 12
+  const float* rows[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) rows[r] = a + offsets[r];
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) sum[r][v] = add ? load(out + r * width + v * LANES) : vec{};
   for (int p = 0; p < positions; p++, b += stride) {
-    const float* x = a + a_at[p];
+    const ptrdiff_t here = at[p];
     vec w[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) w[v] = load(b + v * LANES);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
-      const vec value = broadcast(x[r]);
+      const vec x = broadcast(rows[r][here]);
 #pragma GCC unroll 4
-      for (int v = 0; v < V; v++) sum[r][v] += value * w[v];
+      for (int v = 0; v < V; v++) sum[r][v] += x * w[v];
     }
   }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) store(out + r * width + v * LANES, sum[r][v]);
@@ -145,16 +150,17 @@ static void multiply(const float* image, const int* at, int positions,
       }
 }
 
-// out[r] (+)= sum over positions p of image[at p + r] B[p], for the rows r of the tiles in a range.
-static void multiply_transposed(const float* image, const int* at, int positions, Matrix b, int rows,
-                                int from, int end, float* out, bool add) {
-  const int v = span(b.width), tiles = pieces(rows, most_rows(v));
+// out[r] (+)= sum over positions p of image[at p + offset r] B[p], in the tiles of a range.
+static void multiply_transposed(const float* image, const int* at, int positions,
+                                const std::vector<int>& offsets, Matrix b, int from, int end,
+                                float* out, bool add) {
+  const int v = span(b.width), rows = (int)offsets.size(), tiles = pieces(rows, most_rows(v));
   for (int tile = from; tile < end; tile++) {
     const int row = start(tile, rows, tiles), now = start(tile + 1, rows, tiles) - row;
     const float* panel = b.numbers;
     for (int column = 0; column < b.width; column += v * LANES, panel += b.panel)
       with_size(now, v, [&](auto r, auto vectors) {
-        column_tile<r(), vectors()>(image + row, at, panel, b.stride, positions,
+        column_tile<r(), vectors()>(image, at, offsets.data() + row, panel, b.stride, positions,
                                     out + row * b.width + column, b.width, add);
       });
   }
