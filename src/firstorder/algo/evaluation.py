@@ -1,6 +1,7 @@
 """Fine-tune on the support set of an episode, then predict its query set."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -49,6 +50,11 @@ class EvaluationSettings:
                 raise ValueError(f"eval.{name} must be 0 or more, not {getattr(self, name)}")
 
 
+def curve_steps(inner_steps: int) -> list[int]:
+    """Return the numbers of inner steps at which an adaptation curve is measured, from 0 to all."""
+    return sorted({0, inner_steps, *(n for n in (1, 2, 5, 10, 20, 50, 100) if n < inner_steps)})
+
+
 def evaluate_tasks(
     algorithm: MetaAlgorithm,
     kind: TaskKind,
@@ -57,8 +63,14 @@ def evaluate_tasks(
     state: State,
     tasks: Episode,
     context: Context,
+    steps: int | None = None,
 ) -> tuple[Scores, Tensor]:
     """Adapt to a batch of tasks at once, each from the same meta-parameters and state, and score them.
+
+    Args:
+        algorithm, kind, loss, meta, state, context: of the learner.
+        tasks: a batch of them, in floating point.
+        steps: inner steps to take; as many as the tasks have mini-batches where None.
 
     Returns:
         the scores of each protocol, (tasks,), and whether each task diverged, (tasks,): it then counts
@@ -67,7 +79,8 @@ def evaluate_tasks(
     number = len(tasks.support_x)
     start = repeat_for_tasks(meta, number), repeat_for_tasks(state, number)
     with task_noise(context, tasks.noise_seed[0]):
-        adapted, _ = algorithm.adapt(SumOverTasks(loss), *start, tasks.support_batches(), context)
+        batches = islice(tasks.support_batches(), steps)
+        adapted, _ = algorithm.adapt(SumOverTasks(loss), *start, batches, context)
     scores = kind.score(loss.network, adapted, tasks)
     diverged = torch.stack([values.isnan() for values in scores.values()]).any(0)
     instead = kind.score_if_diverged(tasks)
