@@ -1,19 +1,8 @@
 from itertools import islice
 
 import numpy as np
-import pytest
 
 from firstorder.data.glyphs import SPLITS, Glyphs
-
-
-@pytest.fixture(scope="module")
-def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Glyphs:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FIRSTORDER_CACHE", str(tmp_path_factory.mktemp("glyphs")))
-        source = Glyphs()
-        source.prepare()
-        source.setup()
-    return source
 
 
 def test_a_class_is_20_variants_of_28x28(glyphs: Glyphs) -> None:
