@@ -7,7 +7,7 @@ from firstorder.data.glyphs import SPLITS, Glyphs
 
 def test_a_class_is_20_variants_of_28x28(glyphs: Glyphs) -> None:
     cache = glyphs._opened()
-    assert cache.pixels.shape[1:] == (1, 28, 28)
+    assert cache.pixels.shape[1:] == Glyphs().input_shape == (1, 28, 28)
     assert set(np.diff(cache.offsets).tolist()) == {20}
 
 
