@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from firstorder.data.interop import INSTALL, import_learn2learn
 from firstorder.data.learn2learn import Learn2Learn
+from firstorder.data.source import TaskSizeError
 
 CLASSES, IMAGES = 6, 4
 ROOT = Path(__file__).parents[2]
@@ -119,6 +120,13 @@ def test_a_validation_split_may_be_left_out(source):
     assert made.classes == {"train": CLASSES, "val": 0, "test": CLASSES}
 
 
+def test_the_shape_of_the_images_is_known_once_the_function_was_called(source):
+    made = source({"train": taskset(), "test": taskset()})
+    assert made.input_shape is None
+    made.setup()
+    assert made.input_shape == (2, 1, 1)
+
+
 def test_the_fingerprint_tells_data_apart(source):
     prints = [source({"train": meta_dataset(label)}).fingerprint for label in (0, 0, 1)]
     assert prints[0] == prints[1] != prints[2]
@@ -158,7 +166,7 @@ def test_float_images_stay_what_they_are(source):
     ],
 )
 def test_a_task_that_a_split_cannot_give_is_refused(source, make, size, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(TaskSizeError, match=sentence):
         source({"train": make()}).draw("train", rng(), *size)
 
 

@@ -21,6 +21,7 @@ class Sinusoid:
 
     name: ClassVar[str] = "sinusoid"
     kind: ClassVar[TaskKind] = Regression()
+    input_shape: ClassVar[tuple[int, ...]] = (1,)
     classes: ClassVar[dict[str, int]] = {}
     fingerprint: ClassVar[str] = "a~U[0.1,5] b~U[0,2pi] x~U[-5,5]"
 

@@ -243,8 +243,10 @@ class MetaLearner(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._finish_scores()
+        data = getattr(self.trainer, "datamodule", None)
+        prefix = data.monitor_prefix if isinstance(data, EpisodeDataModule) else "val"
         for name, values in self.scores.items():
-            self.log(f"val/{name}", values.mean(), prog_bar=True)
+            self.log(f"{prefix}/{name}", values.mean(), prog_bar=True)
 
     def test_step(self, tasks: Episode, index: int) -> None:
         self._collect(tasks)
