@@ -62,6 +62,16 @@ def test_without_validation_classes_it_is_on_training_classes_and_named_so(
     assert opened(module(NoValidation(validation_classes=2))).monitor_prefix == "val"
 
 
+def test_what_validation_is_on_is_not_told_where_there_is_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = module(NoValidation())
+    data.prepare_data()
+    with caplog.at_level(logging.INFO):
+        data.setup("test")
+    assert "no validation classes" not in caplog.text
+
+
 def test_sine_waves_are_validated_on_a_split_of_their_own() -> None:
     assert opened(module(Sinusoid(), ways=1)).monitor_prefix == "val"
 

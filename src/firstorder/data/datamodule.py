@@ -74,7 +74,9 @@ class EpisodeDataModule(LightningDataModule):
         self._is_open = True
         for sampler in (self.training_sampler(), self.monitor_sampler(), self.test_sampler()):
             sampler[0]
-        if self.monitor_split == "train" and (self.trainer is None or self.trainer.is_global_zero):
+        validates = stage != "test" and self.evaluation.monitor_every > 0
+        reports = self.trainer is None or self.trainer.is_global_zero
+        if validates and reports and self.monitor_split == "train":
             logger.info(
                 "%s has no validation classes: %s/* is measured on tasks of the training classes",
                 self.source.name,

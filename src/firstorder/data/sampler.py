@@ -11,14 +11,12 @@ from firstorder.data.minibatches import cycle_minibatches, replacement_minibatch
 from firstorder.data.source import TaskSource, TooFewImages
 from firstorder.task.episode import Episode
 
-# Streams of episodes. Each has random numbers of its own, so that how often one validates changes
-# neither training nor the final test. The numbers are part of every episode's seed: changing them
-# changes all published results.
-TRAIN = 0  # training tasks
-MONITOR = (
-    1  # validation while training: of the validation split, or, without one, of the training split
-)
-TEST = 2  # the final test
+# Streams of episodes: for training, for validation while training runs, and for the final test. Each
+# has random numbers of its own, so that how often one validates changes neither of the others. MONITOR
+# draws from the validation split or, where a data set has none, from the training split, where its tasks
+# are other ones than TRAIN's. The numbers are part of every episode's seed: changed numbers give other
+# results.
+TRAIN, MONITOR, TEST = 0, 1, 2
 
 # The state of a new generator. Setting it, with another key, is ten times faster than making one.
 NEW_STATE = np.random.Philox(key=0).state
