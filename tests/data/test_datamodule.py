@@ -29,13 +29,13 @@ def opened(data: EpisodeDataModule) -> EpisodeDataModule:
 def test_training_gets_its_shots_and_evaluation_its_own() -> None:
     data = opened(module(Patches()))
     train, test = data.training_sampler()[0], data.test_sampler()[0]
-    assert (len(train.support_x), len(train.query_x), len(train.order)) == (2 * 4, 0, 3)
-    assert (len(test.support_x), len(test.query_x), len(test.order)) == (2 * 3, 2 * 1, 2)
+    assert (len(train.support_x), len(train.query_x), len(train.batch_indices)) == (2 * 4, 0, 3)
+    assert (len(test.support_x), len(test.query_x), len(test.batch_indices)) == (2 * 3, 2 * 1, 2)
 
 
 def test_a_separate_tail_comes_off_the_training_shots() -> None:
     train = opened(module(Patches(), tail_shots=1)).training_sampler()[0]
-    assert (len(train.support_x), len(train.query_x), len(train.order)) == (2 * 3, 2 * 1, 2)
+    assert (len(train.support_x), len(train.query_x), len(train.batch_indices)) == (2 * 3, 2 * 1, 2)
 
 
 class NoValidation(Patches):

@@ -80,7 +80,7 @@ def drawn(source: TaskSource, split: str, stream: int, ways: int) -> Iterable[tu
             steps=3, batch_size=3, replacement=replacement,
         )  # fmt: skip
         for index in (0, 1, 1000):
-            yield sampler.fields(index)
+            yield sampler.fields(index)[:5]
 
 
 def digest(arrays: Iterable[np.ndarray]) -> str:

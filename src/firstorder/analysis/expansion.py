@@ -150,6 +150,7 @@ class Expansion(Analysis):
             source=source, split="train", stream=TRAIN, seed=self.seed, ways=self.ways,
             shots=MINIBATCHES * self.batch_shots, query_shots=0,
             steps=MINIBATCHES, batch_size=self.ways * self.batch_shots,
+            size_settings="analysis.batch_shots",
         )  # fmt: skip
 
         def cut(index: int) -> tuple[Tensor, Tensor]:
