@@ -26,6 +26,7 @@ lint: $(DEV_STAMP) ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(L2L_STAMP) ## measure speed and memory, in five minutes
 	$(BIN)/python benchmarks/inner_loop.py

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from firstorder.algo import Reptile
+from firstorder.algo.base import Context
 from firstorder.algo.evaluation import evaluate_tasks
 from firstorder.data.interop import import_learn2learn
 from firstorder.data.minibatches import cycle_minibatches
@@ -35,8 +36,9 @@ from firstorder.inner_optimizer import Adam
 from firstorder.model import MLP, Conv4
 from firstorder.model.layers import same_padding
 from firstorder.network import Network
+from firstorder.task import Classification, Regression, TaskKind
 from firstorder.task.episode import Episode
-from firstorder.task.loss import CRITERIA, TaskLoss
+from firstorder.task.loss import TaskLoss
 
 OUT = Path("outputs/benchmarks")
 LR = 1e-3
@@ -49,7 +51,7 @@ class Case:
 
     module: nn.Module
     plain: nn.Module
-    kind: str
+    kind: TaskKind
     ways: int
     shape: tuple[int, ...]
     batch: int = 10
@@ -59,7 +61,9 @@ class Case:
     def task(self, n: int) -> tuple[Tensor, Tensor]:
         """Make n random inputs and their labels or targets."""
         x = torch.rand(n, *self.shape)
-        return x, torch.arange(n) % self.ways if self.kind == "classification" else torch.rand(n, 1)
+        return x, torch.arange(n) % self.ways if isinstance(
+            self.kind, Classification
+        ) else torch.rand(n, 1)
 
 
 def plain_conv4(ways: int, channels: int, side: int, filters: int, pool: bool) -> nn.Module:
@@ -86,20 +90,20 @@ def images(
     downsample = "pool" if pool else "stride"
     ours = Conv4(ways, channels, side, filters, downsample)
     plain = plain_conv4(ways, channels, side, filters, pool)
-    return Case(ours, plain, "classification", ways, (channels, side, side), batch, **sizes)
+    return Case(ours, plain, Classification(), ways, (channels, side, side), batch, **sizes)
 
 
 CASES: dict[str, Callable[[], Case]] = {
     "omniglot": lambda: images(5, 10, 1, 28, 64, pool=False),
     "omniglot20": lambda: images(20, 20, 1, 28, 64, pool=False, eval_batch=10),
     "miniimagenet": lambda: images(5, 10, 3, 84, 32, pool=True, eval_batch=15, at_once=4),
-    "sine": lambda: Case(MLP(), MLP(), "regression", 10, (1,), eval_batch=10),
+    "sine": lambda: Case(MLP(), MLP(), Regression(), 10, (1,), eval_batch=10),
 }
 
 
 def training(case: Case) -> dict[str, Call]:
     """Return what does a training step in each way."""
-    criterion = CRITERIA[case.kind]
+    criterion = case.kind.criterion
     network = Network(case.module)
     loss, adam, phi = TaskLoss(network, criterion, "sum"), Adam(LR), network.initial()
     batch, state = case.task(case.batch), adam.init(phi)
@@ -133,7 +137,7 @@ def plain_steps(case: Case, fused: bool = False) -> Callable[[list[tuple[Tensor,
     def run(batches: list[tuple[Tensor, Tensor]]) -> None:
         for x, y in batches:
             adam.zero_grad()
-            CRITERIA[case.kind](case.plain(x), y).sum().backward()
+            case.kind.criterion(case.plain(x), y).sum().backward()
             adam.step()
 
     return run
@@ -144,10 +148,11 @@ def evaluation(case: Case) -> dict[str, Call]:
     support_n = max(case.ways, case.eval_batch)
     (x, y), (query_x, query_y) = case.task(support_n), case.task(case.ways)
     order = cycle_minibatches(support_n, case.eval_batch, 50, np.random.default_rng(0))
-    task = Episode(x, y, query_x, query_y, torch.from_numpy(order))
+    task = Episode(x, y, query_x, query_y, torch.from_numpy(order), torch.tensor(0))
     tasks = Episode(*(field.expand(case.at_once, *field.shape).contiguous() for field in task))
     network = Network(case.module)
-    loss, adam, phi = TaskLoss(network, CRITERIA[case.kind], "sum"), Adam(LR), network.initial()
+    loss, adam, phi = TaskLoss(network, case.kind.criterion, "sum"), Adam(LR), network.initial()
+    rule = Reptile(inner_steps=1, inner_batch_size=1, inner_lr=LR)
     state, engines, steps = adam.init(phi), (NativeSteps(), Compiler(step)), plain_steps(case)
 
     def plain() -> None:
@@ -155,13 +160,13 @@ def evaluation(case: Case) -> dict[str, Call]:
         steps(list(task.support_batches()))
         with torch.no_grad():
             case.plain(query_x)
-            for one in query_x if case.kind == "classification" else ():
+            for one in query_x if isinstance(case.kind, Classification) else ():
                 case.plain(torch.cat([x, one[None]]))
         case.plain.load_state_dict(kept)
 
     def ours() -> None:
         set_engines(*engines)
-        evaluate_tasks(network, case.kind, loss, adam, phi, state, tasks)
+        evaluate_tasks(rule, case.kind, loss, {"phi": phi}, state, tasks, Context())
         set_engines()
 
     return {"plain loop": (plain, 1), "ours": (ours, case.at_once)}
@@ -204,11 +209,11 @@ def growth(seconds: float) -> dict[str, float]:
         case = images(size["ways"], 0, 1, size["side"], 64, pool=False)
         x, y = case.task(10 * size["ways"])
         network = Network(case.module)
-        loss, phi = TaskLoss(network, CRITERIA[case.kind], "sum"), network.initial()
+        loss, phi = TaskLoss(network, case.kind.criterion, "sum"), network.initial()
         order = torch.arange(size["steps"] * 2 * size["ways"]).remainder(len(x))
-        one = Episode(x, y, x[:0], y[:0], order.view(size["steps"], -1))
+        one = Episode(x, y, x[:0], y[:0], order.view(size["steps"], -1), torch.tensor(0))
         tasks = Episode(*(field.expand(size["tasks"], *field.shape) for field in one))
-        arguments = loss, phi, algorithm.optimizer.init(phi), tasks
+        arguments = loss, {"phi": phi}, algorithm.optimizer.init(phi), tasks, Context()
 
         def call(a: Reptile = algorithm, arguments: Any = arguments) -> None:
             a.meta_batch(*arguments)

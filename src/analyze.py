@@ -1,29 +1,18 @@
 """Answer a question of the paper by numbers: python src/analyze.py analysis=expansion."""
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from lightning import seed_everything
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
-from pandas import DataFrame
 
 from firstorder.analysis import Expansion, Manifolds, SineWave
+from firstorder.analysis.base import Analysis
 from firstorder.analysis.markdown import markdown
 from firstorder.cli.assembly import build, schema
 from firstorder.cli.commands import entry, run_folder
-from firstorder.figures.expansion import draw_expansion
-from firstorder.figures.manifolds import draw_manifolds
-from firstorder.figures.sine_wave import draw_sine_wave
 
-FIGURES: dict[type, Callable[[Any, DataFrame], Figure]] = {
-    Expansion: draw_expansion,
-    Manifolds: draw_manifolds,
-    SineWave: draw_sine_wave,
-}
-for question in FIGURES:
+for question in (Expansion, Manifolds, SineWave):
     ConfigStore.instance().store(
         group="schema/analysis", name=question.__name__, node=schema(question)
     )
@@ -34,12 +23,12 @@ def main(cfg: DictConfig) -> None:
     """Measure, and write table.json, summary.md and a figure into the run folder."""
     folder, start = run_folder(cfg), time.perf_counter()
     seed_everything(cfg.seed, verbose=False)
-    analysis = build(cfg, "analysis")
+    analysis: Analysis = build(cfg, "analysis")
     table = analysis.measure()
     table.to_json(folder / "table.json", orient="records", indent=1, double_precision=15)
     summary = markdown(analysis.summarise(table))
     (folder / "summary.md").write_text(summary)
-    figure = FIGURES[type(analysis)](analysis, table)
+    figure = analysis.draw(table)
     figure.savefig(folder / f"{type(analysis).__name__.lower()}.png", dpi=150)
     print(summary)
     print(f"measured in {time.perf_counter() - start:.0f} s; results in {folder}")

@@ -9,7 +9,6 @@ from firstorder.cli.assembly import build
 from firstorder.cli.commands import entry
 from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeSampler
 from firstorder.data.source import TaskSource
-from firstorder.figures.contact_sheet import draw_episodes
 from firstorder.messages import one_of
 
 STREAMS = {"train": TRAIN, "val": MONITOR, "test": TEST}
@@ -20,8 +19,6 @@ def main(cfg: DictConfig) -> None:
     """Draw the first episodes of a split, support and query, and say where the picture is."""
     one_of("split", cfg.split, STREAMS)
     source: TaskSource = build(cfg, "data.source")
-    if source.kind != "classification":
-        raise ValueError(f"data={source.name} has no images to show: choose a data set of images")
     source.prepare()
     source.setup()
     sampler = EpisodeSampler(
@@ -30,7 +27,7 @@ def main(cfg: DictConfig) -> None:
         steps=1, batch_size=1,
     )  # fmt: skip
     path = Path(HydraConfig.get().runtime.output_dir) / f"{cfg.split}.png"
-    draw_episodes([sampler[i] for i in range(cfg.episodes)]).savefig(path, dpi=150)
+    source.kind.draw_episodes([sampler[i] for i in range(cfg.episodes)]).savefig(path, dpi=150)
     print(f"{cfg.episodes} episodes of {source.name} are drawn in {path}")
 
 

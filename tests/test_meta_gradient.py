@@ -7,19 +7,34 @@ from torch import Tensor
 from torch.func import grad, vmap
 from torch.profiler import profile
 
-from firstorder.inner_loop import Batch, adapt
-from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer
+from firstorder import meta_gradient
+from firstorder.inner_loop import Batch, InnerLoop, Loss, adapt
+from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer, State
 from firstorder.meta_gradient import (
     MetaGradient,
     combination,
     fomaml,
     joint,
-    maml,
-    maml_checkpointed,
     maml_first_order,
     reptile,
 )
 
+
+def of_phi(rule: Callable[..., MetaGradient]) -> Callable[..., MetaGradient]:
+    """Call a rule of meta-parameters for phi alone, like the first-order ones."""
+
+    def call(
+        loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
+    ) -> MetaGradient:
+        def inner(meta: dict[str, Tensor]) -> InnerLoop:
+            return InnerLoop(loss, optimizer, meta["phi"])
+
+        return rule(loss, inner, {"phi": phi}, state, batches)
+
+    return call
+
+
+maml, maml_checkpointed = of_phi(meta_gradient.maml), of_phi(meta_gradient.maml_checkpointed)
 D, ALPHA = 6, 0.05
 PHI = torch.linspace(-1, 1, D, dtype=torch.float64)
 INNER = pytest.mark.parametrize("optimizer", [SGD(ALPHA), Adam(ALPHA)], ids=["sgd", "adam"])
@@ -69,7 +84,7 @@ def test_maml_is_the_derivative_of_the_loss_after_adapting(
 
     steps = h * torch.eye(D, dtype=torch.float64)
     expected = [(after_adapting(PHI + e) - after_adapting(PHI - e)) / (2 * h) for e in steps]
-    found = rule(loss, optimizer, PHI, state, data).direction
+    found = rule(loss, optimizer, PHI, state, data).direction["phi"]
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-6, atol=1e-8)
 
 
@@ -90,7 +105,7 @@ def test_on_quadratic_losses_maml_is_the_product_of_eq_21() -> None:
     expected = curvatures[2] @ (phi - centers[2])
     for a in (curvatures[1], curvatures[0]):
         expected = expected - ALPHA * a @ expected
-    torch.testing.assert_close(found.direction, expected)
+    torch.testing.assert_close(found.direction["phi"], expected)
 
 
 @INNER
@@ -119,16 +134,20 @@ def test_checkpointing_keeps_long_inner_loops_out_of_memory() -> None:
 
 def test_where_the_hessian_vanishes_first_order_is_all_of_maml() -> None:
     data = batches(4)
-    exact = maml(linear, SGD(ALPHA), PHI, (), data).direction
-    assert torch.equal(maml_first_order(linear, SGD(ALPHA), PHI, (), data).direction, exact)
-    torch.testing.assert_close(fomaml(linear, SGD(ALPHA), PHI, (), data).direction, ALPHA * exact)
+    exact = maml(linear, SGD(ALPHA), PHI, (), data).direction["phi"]
+    assert torch.equal(maml_first_order(linear, SGD(ALPHA), PHI, (), data).direction["phi"], exact)
+    torch.testing.assert_close(
+        fomaml(linear, SGD(ALPHA), PHI, (), data).direction["phi"], ALPHA * exact
+    )
 
 
 def test_under_sgd_fomaml_is_alpha_times_the_first_order_gradient_of_maml() -> None:
     """Eq. 38."""
     data = batches(4)
-    gradient = maml_first_order(loss, SGD(ALPHA), PHI, (), data).direction
-    torch.testing.assert_close(fomaml(loss, SGD(ALPHA), PHI, (), data).direction, ALPHA * gradient)
+    gradient = maml_first_order(loss, SGD(ALPHA), PHI, (), data).direction["phi"]
+    torch.testing.assert_close(
+        fomaml(loss, SGD(ALPHA), PHI, (), data).direction["phi"], ALPHA * gradient
+    )
 
 
 @INNER
@@ -137,7 +156,7 @@ def test_fomaml_is_the_last_weight_change(optimizer: InnerOptimizer) -> None:
     before, between = adapt(loss, optimizer, PHI, state, data[:3])
     after, left = adapt(loss, optimizer, before, between, data[3:])
     found = fomaml(loss, optimizer, PHI, state, data)
-    assert torch.equal(found.direction, before - after)
+    assert torch.equal(found.direction["phi"], before - after)
     torch.testing.assert_close(found.state, left)
 
 
@@ -147,14 +166,14 @@ def test_under_sgd_reptile_is_alpha_times_the_sum_of_gradients() -> None:
     for batch in batches(5):
         gradient = grad(loss)(phi, *batch)
         total, phi = total + gradient, phi - ALPHA * gradient
-    found = reptile(loss, SGD(ALPHA), PHI, (), batches(5)).direction
+    found = reptile(loss, SGD(ALPHA), PHI, (), batches(5)).direction["phi"]
     torch.testing.assert_close(found, ALPHA * total)
 
 
 def test_with_one_step_reptile_is_gradient_descent_on_the_expected_loss() -> None:
     """Eq. 6-7: averaged over tasks, the direction is alpha times the gradient of their mean loss."""
     tasks = [batches(1, seed) for seed in range(5)]
-    directions = [reptile(loss, SGD(ALPHA), PHI, (), task).direction for task in tasks]
+    directions = [reptile(loss, SGD(ALPHA), PHI, (), task).direction["phi"] for task in tasks]
     expected = grad(lambda phi: sum(loss(phi, *task[0]) for task in tasks) / 5)(PHI)
     torch.testing.assert_close(sum(directions) / 5, ALPHA * expected)
 
@@ -162,7 +181,7 @@ def test_with_one_step_reptile_is_gradient_descent_on_the_expected_loss() -> Non
 def test_under_sgd_joint_training_takes_every_gradient_at_phi() -> None:
     """Eq. 6-7 for each mini-batch."""
     expected = sum(grad(loss)(PHI, *batch) for batch in batches(4))
-    found = joint(loss, SGD(ALPHA), PHI, (), batches(4)).direction
+    found = joint(loss, SGD(ALPHA), PHI, (), batches(4)).direction["phi"]
     torch.testing.assert_close(found, ALPHA * expected)
 
 
@@ -187,7 +206,7 @@ def test_the_first_weight_alone_is_joint_training_on_the_first_mini_batch(
     state, data = warm(optimizer), batches(4)
     found = combination(loss, optimizer, PHI, state, data, [1.0, 0.0, 0.0, 0.0])
     expected = joint(loss, optimizer, PHI, state, data[:1])
-    torch.testing.assert_close(found.direction, expected.direction)
+    torch.testing.assert_close(found.direction["phi"], expected.direction["phi"])
 
 
 @INNER
@@ -195,7 +214,7 @@ def test_a_combination_is_linear_in_its_weights(optimizer: InnerOptimizer) -> No
     state, data = warm(optimizer), batches(3)
 
     def direction(weights: Sequence[float]) -> Tensor:
-        return combination(loss, optimizer, PHI, state, data, weights).direction
+        return combination(loss, optimizer, PHI, state, data, weights).direction["phi"]
 
     both = direction([2.0, 0.5, -1.0])
     torch.testing.assert_close(both, 2 * direction([1, 0.25, 0]) - direction([0, 0, 1]))
@@ -211,7 +230,7 @@ def test_adapting_changes_nothing_of_the_callers(
     before = [tensor.clone() for tensor in mine]
     found = direction(loss, optimizer, phi, state, data)
     assert all(torch.equal(a, b) for a, b in zip(before, mine, strict=True))
-    assert not found.direction.requires_grad
+    assert not found.direction["phi"].requires_grad
     assert phi.grad is None
 
 
@@ -225,8 +244,10 @@ def test_tasks_at_once_have_the_directions_of_tasks_alone(
         tuple(torch.stack(field) for field in zip(*batch, strict=True))
         for batch in zip(*tasks, strict=True)
     ]
-    at_once = vmap(lambda data: direction(loss, optimizer, PHI, state, data).direction)(stacked)
-    alone = [direction(loss, optimizer, PHI, state, data).direction for data in tasks]
+    at_once = vmap(lambda data: direction(loss, optimizer, PHI, state, data).direction["phi"])(
+        stacked
+    )
+    alone = [direction(loss, optimizer, PHI, state, data).direction["phi"] for data in tasks]
     torch.testing.assert_close(at_once, torch.stack(alone))
 
 

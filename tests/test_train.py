@@ -225,6 +225,20 @@ def test_no_iterations_evaluate_the_random_initialisation(script: Script, tmp_pa
     assert set(results["test"]) == {"mse", "ci95", "tasks", "diverged"}
 
 
+def test_tasks_that_diverge_count_and_are_counted(script: Script, tmp_path: Path) -> None:
+    """At an absurd step size the error of every task is infinite, and none of them is dropped."""
+    done = script(
+        "train.py", "data=sinusoid", "trainer.max_steps=1", "trainer.progress=false", "eval.tasks=1",
+        "eval.inner_lr=1e30", "algo.inner_optimizer=sgd", "eval.monitor_every=0", "logger=csv",
+        "hydra.run.dir=run", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    infinite = float("inf")
+    assert results["test"] == {"mse": infinite, "ci95": infinite, "tasks": 1, "diverged": 1}
+    assert read_scores(tmp_path / "run" / "scores.npz").scores["mse"].tolist() == [infinite]
+
+
 def test_a_multirun_gives_each_job_a_run_of_its_own(script: Script, tmp_path: Path) -> None:
     done = script("train.py", "--multirun", *TINY, "seed=0,1", "eval.monitor_every=0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -244,13 +258,18 @@ def test_two_ranks_take_the_steps_of_one(script: Script, tmp_path: Path) -> None
             cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    one, two = (weights(tmp_path / f"on{devices}")["phi"] for devices in (1, 2))
+    one, two = (weights(tmp_path / f"on{devices}")["meta_parameters.phi"] for devices in (1, 2))
     torch.testing.assert_close(two, one)
     tests = [
         json.loads((tmp_path / f / "results.json").read_text())["test"] for f in ("on1", "on2")
     ]
     assert tests[1]["mse"] == pytest.approx(tests[0]["mse"], rel=1e-4)
     assert tests[1]["tasks"] == 4
+    single = [read_scores(tmp_path / f / "scores.npz") for f in ("on1", "on2")]
+    assert single[1].task.tolist() == [0, 1, 2, 3]
+    torch.testing.assert_close(
+        single[1].scores["mse"], single[0].scores["mse"], rtol=1e-3, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
@@ -261,7 +280,7 @@ def test_other_precisions_train_and_evaluate(
     options = f"trainer.precision={precision}", "trainer.matmul=high", "logger=csv"
     done = script("train.py", *TINY, *options, "hydra.run.dir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    found, usual = (weights(run)["phi"].float() for run in (tmp_path / "run", tiny_run))
+    found, usual = (weights(run)["meta_parameters.phi"].float() for run in (tmp_path / "run", tiny_run))
     assert not torch.equal(found, usual)
     torch.testing.assert_close(found, usual, rtol=0, atol=0.05)
 

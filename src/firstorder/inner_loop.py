@@ -6,7 +6,7 @@ differentiated through (MAML), vectorised over tasks, or compiled.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,11 +17,26 @@ from firstorder.engine import engine_call, is_transformed
 from firstorder.inner_optimizer import InnerOptimizer, State
 
 Batch = tuple[Tensor, Tensor]
+Tensors = TypeVar("Tensors", dict[str, Tensor], tuple[Tensor, ...])
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # L(phi, x, y), a scalar
 
 
+class InnerLoop(NamedTuple):
+    """What an inner loop descends, how, and from where.
+
+    Attributes:
+        loss: L(phi, x, y) of a mini-batch.
+        optimizer: turns its gradient into a step.
+        phi: where the first step starts, (d,).
+    """
+
+    loss: Loss
+    optimizer: InnerOptimizer
+    phi: Tensor
+
+
 class Step(NamedTuple):
-    """Hold where one inner step led, phi_{i+1}, and the loss L_i(phi_i) that it descended."""
+    """One inner step: the point it leads to, phi_{i+1}, and the loss L_i(phi_i) it descended."""
 
     phi: Tensor
     state: State
@@ -31,8 +46,8 @@ class Step(NamedTuple):
 def gradient_and_value(loss: Loss, phi: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return L'(phi), (d,), and L(phi).
 
-    Where phi is only a point, plain autograd does it, at less cost than a transform that can itself be
-    transformed.
+    Outside of torch.func's transforms plain autograd computes them, which costs less than a `grad` that
+    could itself be differentiated.
     """
     if is_transformed():
         gradient, value = grad_and_value(loss)(phi, *batch)
@@ -47,6 +62,7 @@ def gradient_and_value(loss: Loss, phi: Tensor, batch: Batch) -> tuple[Tensor, T
 @engine_call
 def step(loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batch: Batch) -> Step:
     """Apply the update operator U_i: one optimiser step on one mini-batch (Eq. 9-10)."""
+    phi = optimizer.before_gradient(phi)
     gradient, value = gradient_and_value(loss, phi, batch)
     phi, state = optimizer.update(phi, gradient, state)
     return Step(phi, state, value)
@@ -72,13 +88,14 @@ def adapt(
     return phi, state
 
 
-def for_tasks(phi: Tensor, state: State, tasks: int) -> tuple[Tensor, State]:
-    """Return weights and state of many tasks, (tasks, d), that all start from phi and state.
+def repeat_for_tasks(values: Tensors, tasks: int) -> Tensors:
+    """Return tensors (d,) as (tasks, d): many tasks that all start from the same values.
 
-    An optimiser's step on such rows is one on each; the number of steps, a scalar, they share.
+    An optimiser's step on such rows is one on each. Scalars, such as Adam's number of steps, are shared.
     """
 
     def rows(vector: Tensor) -> Tensor:
         return vector.expand(tasks, -1) if vector.dim() else vector
 
-    return rows(phi), tree_map(rows, state)
+    repeated: Tensors = tree_map(rows, values)
+    return repeated

@@ -1,34 +1,59 @@
-"""Inner optimisers: a gradient becomes a step, the optimiser's state handed in and out."""
+"""Inner optimisers: a gradient becomes a step, the optimiser's state handed in and out.
+
+`algo.inner_optimizer` chooses one by its name; a further one is one more class here.
+"""
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
 State = tuple[Tensor, ...]  # an optimiser's state: a named tuple of float tensors
 
 
-class InnerOptimizer(Protocol):
-    """Turn a gradient into a step, its state handed in and out."""
+class InnerOptimizer(ABC):
+    """Turn a gradient into a step. It holds settings; its state is handed in and out.
 
-    @property
-    def lr(self) -> float: ...
+    Weights are (d,), or (tasks, d) where many tasks take their steps at once: all arithmetic is
+    elementwise.
+    """
 
+    by_name: ClassVar[dict[str, Callable[..., "InnerOptimizer"]]] = {}
+
+    def __init_subclass__(cls, name: str | None = None) -> None:
+        if name is not None:
+            InnerOptimizer.by_name[name] = cls
+
+    def before_gradient(self, phi: Tensor) -> Tensor:
+        """Return the weights at which the gradient is taken and from which the step starts."""
+        return phi
+
+    @abstractmethod
     def init(self, phi: Tensor) -> State:
         """Return the state before the first step."""
-        ...
 
+    @abstractmethod
     def update(self, phi: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the parameters and the state after one step."""
-        ...
 
 
 @dataclass(frozen=True)
-class SGD:
-    """Plain gradient descent, phi - alpha g (Eq. 10); it has no state."""
+class SGD(InnerOptimizer, name="sgd"):
+    """Plain gradient descent, phi - alpha g (Eq. 10); it has no state.
+
+    Attributes:
+        lr: alpha.
+        weight_decay: weights shrink by this fraction before each gradient, as in the authors' code.
+    """
 
     lr: float
+    weight_decay: float = 0.0
+
+    def before_gradient(self, phi: Tensor) -> Tensor:
+        return shrunk(phi, self.weight_decay)
 
     def init(self, phi: Tensor) -> State:
         return ()
@@ -38,7 +63,7 @@ class SGD:
 
 
 class AdamState(NamedTuple):
-    """Hold Adam's moments m and v, (d,), and the number of steps t, all float so that they average."""
+    """Adam's moments m and v, (d,), and its number of steps t, all float so that they average."""
 
     m: Tensor
     v: Tensor
@@ -46,13 +71,24 @@ class AdamState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Adam:
-    """Adam (Kingma and Ba 2015, Algorithm 1) with the paper's beta1 = 0: no momentum."""
+class Adam(InnerOptimizer, name="adam"):
+    """Adam (Kingma and Ba 2015, Algorithm 1) with the paper's beta1 = 0: no momentum.
+
+    Attributes:
+        lr: alpha.
+        beta1, beta2: decay rates of the moments.
+        eps: added to the root of the second moment.
+        weight_decay: weights shrink by this fraction before each gradient, as in the authors' code.
+    """
 
     lr: float
     beta1: float = 0.0
     beta2: float = 0.999
     eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def before_gradient(self, phi: Tensor) -> Tensor:
+        return shrunk(phi, self.weight_decay)
 
     def init(self, phi: Tensor) -> State:
         return AdamState(phi.new_zeros(phi.shape), phi.new_zeros(phi.shape), phi.new_zeros(()))
@@ -68,3 +104,8 @@ class Adam:
         # The root's derivative is infinite at 0, where a dead unit sits; 1e-15 is far below eps.
         root = v_hat.clamp_min(1e-30).sqrt()
         return phi - self.lr * m_hat / (root + self.eps), AdamState(m, v, t)
+
+
+def shrunk(phi: Tensor, weight_decay: float) -> Tensor:
+    """Return the weights, multiplied by 1 - weight_decay."""
+    return phi * (1 - weight_decay) if weight_decay else phi

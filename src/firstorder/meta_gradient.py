@@ -1,12 +1,12 @@
 """The update directions of the paper, each beside its equation, as pure functions.
 
-A task is the sequence of its mini-batches L_1, ..., L_k (Section 5.1). A direction is a vector in
-weight space, (d,), that the outer optimiser descends. Those of the first-order algorithms are
-weight changes, as in the authors' code: under SGD, alpha times the gradients of the paper's equations;
-under Adam, the rescaled steps.
+A task is the sequence of its mini-batches L_1, ..., L_k (Section 5.1). A direction holds a tensor for
+each meta-parameter, which the outer optimiser descends; that of phi is a vector in weight space, (d,).
+Those of the first-order algorithms are weight changes, as in the authors' code: under SGD, alpha times
+the gradients of the paper's equations; under Adam, the rescaled steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,14 +14,16 @@ from torch import Tensor
 from torch.func import grad_and_value, vjp
 from torch.utils._pytree import tree_map
 
-from firstorder.inner_loop import Batch, Loss, step, trajectory
+from firstorder.inner_loop import Batch, InnerLoop, Loss, step, trajectory
 from firstorder.inner_optimizer import InnerOptimizer, State
+
+Meta = dict[str, Tensor]  # what the outer loop learns: "phi", and what else an algorithm has
 
 
 class MetaGradient(NamedTuple):
-    """Hold a task's direction (d,), the inner state it leaves, and its first and last inner losses."""
+    """A task's direction, the inner state that it leaves, and its first and last inner losses."""
 
-    direction: Tensor
+    direction: Meta
     state: State
     first_loss: Tensor
     last_loss: Tensor
@@ -46,7 +48,7 @@ def combination(
         direction = direction + weight * (phi - taken.phi)
         phi, state = taken.phi, taken.state
         losses.append(taken.loss)
-    return MetaGradient(direction, state, losses[0], losses[-1])
+    return MetaGradient({"phi": direction}, state, losses[0], losses[-1])
 
 
 def reptile(
@@ -54,7 +56,8 @@ def reptile(
 ) -> MetaGradient:
     """Point away from the adapted weights: phi - U^k(phi) (Algorithm 1, Eq. 40)."""
     steps = list(trajectory(loss, optimizer, phi, state, batches))
-    return MetaGradient(phi - steps[-1].phi, steps[-1].state, steps[0].loss, steps[-1].loss)
+    direction = {"phi": phi - steps[-1].phi}
+    return MetaGradient(direction, steps[-1].state, steps[0].loss, steps[-1].loss)
 
 
 def fomaml(
@@ -62,7 +65,7 @@ def fomaml(
 ) -> MetaGradient:
     """Keep the last inner step alone: phi_k - phi_{k+1}, under SGD alpha g_k (Eq. 38)."""
     steps = list(trajectory(loss, optimizer, phi, state, batches))
-    direction = steps[-2].phi - steps[-1].phi
+    direction = {"phi": steps[-2].phi - steps[-1].phi}
     return MetaGradient(direction, steps[-1].state, steps[0].loss, steps[-1].loss)
 
 
@@ -80,54 +83,69 @@ def joint(
         direction = direction + (phi - taken.phi)
         state = taken.state
         losses.append(taken.loss)
-    return MetaGradient(direction, state, losses[0], losses[-1])
+    return MetaGradient({"phi": direction}, state, losses[0], losses[-1])
 
 
 def maml(
-    loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
+    loss: Loss,
+    inner: Callable[[Meta], InnerLoop],
+    meta: Meta,
+    state: State,
+    batches: Sequence[Batch],
 ) -> MetaGradient:
-    """Differentiate through the inner loop: d/dphi L_k(U_{k-1}(... U_1(phi))) (Eq. 3 and 18)."""
-    *inner, last = batches
+    """Differentiate through the inner loop: d/dphi L_k(U_{k-1}(... U_1(phi))) (Eq. 3 and 18).
 
-    def outer(phi: Tensor) -> tuple[Tensor, tuple[State, Tensor]]:
-        steps = list(trajectory(loss, optimizer, phi, state, inner))
-        return loss(steps[-1].phi, *last), (steps[-1].state, steps[0].loss)
+    `inner` makes the inner loop of the meta-parameters, so that the gradient is one for each of them.
+    """
+    *support, query = batches
 
-    direction, (value, (final, first)) = grad_and_value(outer, has_aux=True)(phi)
+    def outer(meta: Meta) -> tuple[Tensor, tuple[State, Tensor]]:
+        steps = list(trajectory(*inner(meta), state, support))
+        return loss(steps[-1].phi, *query), (steps[-1].state, steps[0].loss)
+
+    direction, (value, (final, first)) = grad_and_value(outer, has_aux=True)(meta)
     return MetaGradient(direction, final, first, value)
 
 
 def maml_checkpointed(
-    loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
+    loss: Loss,
+    inner: Callable[[Meta], InnerLoop],
+    meta: Meta,
+    state: State,
+    batches: Sequence[Batch],
 ) -> MetaGradient:
     """Multiply out U'_1 ... U'_{k-1} L'_k(phi_k) from the right (Eq. 19), the same value as `maml`.
 
     Only the iterates are kept, (k - 1) d numbers, and the activations of one step at a time.
     """
-    *inner, last = batches
-    points: list[tuple[Tensor, State]] = [(phi, state)]
-    for taken in trajectory(loss, optimizer, phi, state, inner):
+    *support, query = batches
+    points: list[tuple[Tensor, State]] = [(inner(meta).phi, state)]
+    for taken in trajectory(*inner(meta), state, support):
         points.append((taken.phi, taken.state))
         if len(points) == 2:
             first = taken.loss
-    gradient, value = grad_and_value(loss)(points[-1][0], *last)
+    gradient, value = grad_and_value(loss)(points[-1][0], *query)
     cotangent = (gradient, tree_map(torch.zeros_like, points[-1][1]))
-    for (phi_j, state_j), batch in zip(reversed(points[:-1]), reversed(inner), strict=True):
+    direction = {name: torch.zeros_like(tensor) for name, tensor in meta.items()}
+    for (phi_j, state_j), batch in zip(reversed(points[:-1]), reversed(support), strict=True):
 
-        def update(phi: Tensor, state: State, batch: Batch = batch) -> tuple[Tensor, State]:
-            taken = step(loss, optimizer, phi, state, batch)
+        def update(
+            phi: Tensor, state: State, meta: Meta, batch: Batch = batch
+        ) -> tuple[Tensor, State]:
+            taken = step(*inner(meta)._replace(phi=phi), state, batch)
             return taken.phi, taken.state
 
-        pull_back = vjp(update, phi_j, state_j)[1]
-        cotangent = pull_back(cotangent)
-    return MetaGradient(cotangent[0], points[-1][1], first, value)
+        *cotangent, of_meta = vjp(update, phi_j, state_j, meta)[1](tuple(cotangent))
+        direction = {name: direction[name] + of_meta[name] for name in meta}
+    direction["phi"] = direction["phi"] + cotangent[0]  # phi itself is where the first step starts
+    return MetaGradient(direction, points[-1][1], first, value)
 
 
 def maml_first_order(
     loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
 ) -> MetaGradient:
     """Treat the inner steps as constants: the gradient L'_k(phi_k) itself (Section 2)."""
-    *inner, last = batches
-    steps = list(trajectory(loss, optimizer, phi, state, inner))
-    gradient, value = grad_and_value(loss)(steps[-1].phi, *last)
-    return MetaGradient(gradient, steps[-1].state, steps[0].loss, value)
+    *support, query = batches
+    steps = list(trajectory(loss, optimizer, phi, state, support))
+    gradient, value = grad_and_value(loss)(steps[-1].phi, *query)
+    return MetaGradient({"phi": gradient}, steps[-1].state, steps[0].loss, value)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from firstorder.algo import Reptile
-from firstorder.algo.base import MetaAlgorithm, minibatches
+from firstorder.algo.base import Context, MetaAlgorithm, minibatches
 from firstorder.data.minibatches import cycle_minibatches
 from firstorder.inner_loop import Batch, Loss
 from firstorder.inner_optimizer import State
-from firstorder.meta_gradient import MetaGradient, reptile
+from firstorder.meta_gradient import Meta, MetaGradient, reptile
 from firstorder.task.episode import Episode
 
 
@@ -27,7 +27,14 @@ def tasks(count: int, tail: int = 0) -> Episode:
 
     rng = np.random.default_rng(0)
     order = np.stack([cycle_minibatches(12, 4, 3, rng) for _ in range(count)])
-    return Episode(draw(12, 5), draw(12), draw(tail, 5), draw(tail), torch.from_numpy(order))
+    return Episode(
+        draw(12, 5),
+        draw(12),
+        draw(tail, 5),
+        draw(tail),
+        torch.from_numpy(order),
+        torch.zeros(count, dtype=torch.int64),
+    )
 
 
 PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)
@@ -37,9 +44,9 @@ SETTINGS = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05, "meta_bat
 def test_under_sgd_tasks_at_once_are_tasks_in_turn() -> None:
     serial = Reptile(**SETTINGS, inner_optimizer="sgd")
     parallel = replace(serial, parallel=True)
-    in_turn = serial.meta_batch(loss, PHI, (), tasks(4))
-    at_once = parallel.meta_batch(loss, PHI, (), tasks(4))
-    torch.testing.assert_close(at_once.direction, in_turn.direction)
+    in_turn = serial.meta_batch(loss, {"phi": PHI}, (), tasks(4), Context())
+    at_once = parallel.meta_batch(loss, {"phi": PHI}, (), tasks(4), Context())
+    torch.testing.assert_close(at_once.direction["phi"], in_turn.direction["phi"])
     torch.testing.assert_close(at_once.last_loss, in_turn.last_loss)
 
 
@@ -47,19 +54,28 @@ def test_a_meta_batch_is_the_mean_of_its_tasks() -> None:
     """Eq. 5."""
     serial = Reptile(**SETTINGS, inner_optimizer="sgd")
     batch = tasks(4)
-    each = [serial.meta_gradient(loss, PHI, (), minibatches(batch.task(i))) for i in range(4)]
-    expected = sum(found.direction for found in each) / 4
-    torch.testing.assert_close(serial.meta_batch(loss, PHI, (), batch).direction, expected)
+    each = [
+        serial.meta_gradient(loss, {"phi": PHI}, (), minibatches(batch.task(i)), Context())
+        for i in range(4)
+    ]
+    expected = sum(found.direction["phi"] for found in each) / 4
+    torch.testing.assert_close(
+        serial.meta_batch(loss, {"phi": PHI}, (), batch, Context()).direction["phi"], expected
+    )
 
 
 def test_under_adam_the_state_flows_from_task_to_task() -> None:
     serial = Reptile(**SETTINGS)
     batch = tasks(2)
     state = serial.optimizer.init(PHI)
-    first = serial.meta_gradient(loss, PHI, state, minibatches(batch.task(0)))
-    second = serial.meta_gradient(loss, PHI, first.state, minibatches(batch.task(1)))
-    both = serial.meta_batch(loss, PHI, state, batch)
-    assert torch.equal(both.direction, (first.direction + second.direction) / 2)
+    first = serial.meta_gradient(loss, {"phi": PHI}, state, minibatches(batch.task(0)), Context())
+    second = serial.meta_gradient(
+        loss, {"phi": PHI}, first.state, minibatches(batch.task(1)), Context()
+    )
+    both = serial.meta_batch(loss, {"phi": PHI}, state, batch, Context())
+    assert torch.equal(
+        both.direction["phi"], (first.direction["phi"] + second.direction["phi"]) / 2
+    )
     assert all(torch.equal(a, b) for a, b in zip(both.state, second.state, strict=True))
     assert both.state[2] == 6  # steps counted across both tasks
 
@@ -91,16 +107,16 @@ def test_a_new_algorithm_is_one_method() -> None:
     @dataclass(frozen=True, kw_only=True)
     class HalfReptile(MetaAlgorithm):
         def meta_gradient(
-            self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+            self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context
         ) -> MetaGradient:
-            found = reptile(loss, self.optimizer, phi, state, batches)
-            return found._replace(direction=found.direction / 2)
+            found = reptile(*self.inner(loss, meta, context), state, batches)
+            return found._replace(direction={"phi": found.direction["phi"] / 2})
 
     half = HalfReptile(**SETTINGS).meta_batch(
-        loss, PHI, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1)
+        loss, {"phi": PHI}, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1), Context()
     )
     whole = Reptile(**SETTINGS).meta_batch(
-        loss, PHI, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1)
+        loss, {"phi": PHI}, Reptile(**SETTINGS).optimizer.init(PHI), tasks(1), Context()
     )
-    torch.testing.assert_close(2 * half.direction, whole.direction)
+    torch.testing.assert_close(2 * half.direction["phi"], whole.direction["phi"])
     assert HalfReptile(**SETTINGS).name == "half_reptile"

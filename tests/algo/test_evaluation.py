@@ -4,19 +4,20 @@ import torch
 from torch import nn
 
 from firstorder.algo import Reptile
-from firstorder.algo.evaluation import (
-    EvaluationSettings,
-    evaluate_tasks,
-    predict_one_by_one,
-    predict_transductively,
-)
+from firstorder.algo.base import Context
+from firstorder.algo.evaluation import EvaluationSettings, evaluate_tasks
 from firstorder.data.minibatches import cycle_minibatches
-from firstorder.inner_optimizer import Adam
 from firstorder.model import MLP, Conv4
 from firstorder.network import Network
 from firstorder.run.learner import MetaLearner
+from firstorder.task import Classification, Regression, TaskKind
+from firstorder.task.classification import (
+    cross_entropy,
+    predict_one_by_one,
+    predict_transductively,
+)
 from firstorder.task.episode import Episode
-from firstorder.task.loss import TaskLoss, cross_entropy
+from firstorder.task.loss import TaskLoss
 
 
 def episodes(tasks: int, ways: int = 5, shots: int = 2, queries: int = 1) -> Episode:
@@ -30,6 +31,7 @@ def episodes(tasks: int, ways: int = 5, shots: int = 2, queries: int = 1) -> Epi
         torch.rand(tasks, m, 1, 28, 28, generator=generator),
         torch.arange(ways).repeat_interleave(queries).expand(tasks, m),
         torch.from_numpy(order),
+        torch.zeros(tasks, dtype=torch.int64),
     )
 
 
@@ -58,16 +60,15 @@ def test_without_batch_norm_the_protocols_agree() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_tasks_at_once_score_as_tasks_in_turn(kind: str) -> None:
+@pytest.mark.parametrize("kind", [Classification(), Regression()])
+def test_tasks_at_once_score_as_tasks_in_turn(kind: TaskKind) -> None:
     torch.manual_seed(0)
     algorithm = Reptile(inner_steps=3, inner_batch_size=5, inner_lr=0.001)
-    if kind == "classification":
+    if isinstance(kind, Classification):
         module, tasks = Conv4(num_classes=5, filters=4), episodes(3)
     else:
         module = MLP()
-        order = episodes(3).order
-        tasks = Episode(*(torch.randn(3, n, 1) for n in (10, 10, 20, 20)), order)
+        tasks = Episode(*(torch.randn(3, n, 1) for n in (10, 10, 20, 20)), *episodes(3)[4:])
     scores = [
         MetaLearner(algorithm, module, kind, outer_steps=1, parallel_evaluation=parallel).evaluate(
             tasks
@@ -85,12 +86,21 @@ def test_accuracy_is_the_fraction_of_query_images_named_right() -> None:
     phi = torch.eye(5).flatten()
     images = torch.eye(5).view(5, 1, 1, 5)
     task = Episode(
-        images, torch.arange(5), images, torch.tensor([0, 1, 2, 3, 0]), torch.zeros(1, 5, dtype=int)
+        images,
+        torch.arange(5),
+        images,
+        torch.tensor([0, 1, 2, 3, 0]),
+        torch.zeros(1, 5, dtype=int),
+        torch.tensor(0),
     )
     one = Episode(*(field[None] for field in task))
     loss = TaskLoss(network, cross_entropy, "sum")
-    adam = Adam(lr=1e-6)
-    scores = evaluate_tasks(network, "classification", loss, adam, phi, adam.init(phi), one)
+    rule = Reptile(inner_steps=1, inner_batch_size=5, inner_lr=1e-6)
+    state = rule.optimizer.init(phi)
+    scores, diverged = evaluate_tasks(
+        rule, Classification(), loss, {"phi": phi}, state, one, Context()
+    )
+    assert not diverged.any()
     assert scores["transductive"] == pytest.approx(0.8)
     assert scores["non_transductive"] == pytest.approx(0.8)
 

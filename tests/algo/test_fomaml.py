@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from firstorder.algo import FOMAML
-from firstorder.algo.base import minibatches
+from firstorder.algo.base import Context, minibatches
 from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.source import Task
 from firstorder.inner_loop import adapt
+from firstorder.task.base import TaskKind
+from firstorder.task.classification import Classification
 from firstorder.task.episode import Episode
 
 SETTINGS: dict[str, Any] = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
@@ -26,7 +28,7 @@ class Numbered:
     """Give out the numbers of a task's samples in place of images."""
 
     name: ClassVar[str] = "numbered"
-    kind: ClassVar[str] = "classification"
+    kind: ClassVar[TaskKind] = Classification()
     classes: ClassVar[dict[str, int]] = {"train": 9, "val": 9, "test": 9}
     fingerprint: ClassVar[str] = ""
 
@@ -65,7 +67,10 @@ def test_the_update_is_the_last_inner_step() -> None:
     state = fomaml.optimizer.init(PHI)
     before, between = adapt(loss, fomaml.optimizer, PHI, state, BATCHES[:2])
     after, _ = adapt(loss, fomaml.optimizer, before, between, BATCHES[2:])
-    assert torch.equal(fomaml.meta_gradient(loss, PHI, state, BATCHES).direction, before - after)
+    assert torch.equal(
+        fomaml.meta_gradient(loss, {"phi": PHI}, state, BATCHES, Context()).direction["phi"],
+        before - after,
+    )
 
 
 @pytest.mark.parametrize("replacement", [False, True])

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from firstorder.algo import FOMAML, GradientCombination, Joint, MetaAlgorithm, Reptile
+from firstorder.algo.base import Context
 
 SETTINGS: dict[str, Any] = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
 PHI = torch.linspace(-1, 1, 5, dtype=torch.float64)
@@ -18,7 +19,9 @@ def loss(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 def direction(algorithm: MetaAlgorithm) -> Tensor:
     state = algorithm.optimizer.init(PHI)
-    return algorithm.meta_gradient(loss, PHI, state, BATCHES[: algorithm.inner_steps]).direction
+    return algorithm.meta_gradient(
+        loss, {"phi": PHI}, state, BATCHES[: algorithm.inner_steps], Context()
+    ).direction["phi"]
 
 
 @pytest.mark.parametrize("inner_optimizer", ["sgd", "adam"])

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from firstorder.algo import FOMAML, MAML, MetaAlgorithm
+from firstorder.algo.base import Context
 from firstorder.data.interop import import_learn2learn
 from firstorder.inner_loop import Batch
 from firstorder.model import MLP, Conv4
 from firstorder.network import Network
-from firstorder.task.loss import CRITERIA, TaskLoss
+from firstorder.task import Classification, Regression, TaskKind
+from firstorder.task.loss import TaskLoss
 
 LR = 0.02
 SETTINGS: dict[str, Any] = {
@@ -23,18 +25,18 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def waves() -> tuple[nn.Module, str, list[Batch]]:
+def waves() -> tuple[nn.Module, TaskKind, list[Batch]]:
     generator = torch.Generator().manual_seed(0)
     x = 10 * torch.rand(4, 10, 1, generator=generator, dtype=torch.float64) - 5
-    return MLP(hidden=(20, 20)).double(), "regression", [(each, 3 * each.sin()) for each in x]
+    return MLP(hidden=(20, 20)).double(), Regression(), [(each, 3 * each.sin()) for each in x]
 
 
-def images() -> tuple[nn.Module, str, list[Batch]]:
+def images() -> tuple[nn.Module, TaskKind, list[Batch]]:
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(4, 10, 1, 28, 28, generator=generator, dtype=torch.float64)
     y = torch.randint(5, (4, 10), generator=generator)
     module = Conv4(num_classes=5, filters=6).double()
-    return module, "classification", list(zip(x, y, strict=True))
+    return module, Classification(), list(zip(x, y, strict=True))
 
 
 def of_learn2learn(
@@ -54,16 +56,16 @@ def of_learn2learn(
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("first_order", [False, True], ids=["maml", "fomaml"])
 def test_gradients_are_those_of_learn2learn(
-    task: Callable[[], tuple[nn.Module, str, list[Batch]]], reduction: str, first_order: bool
+    task: Callable[[], tuple[nn.Module, TaskKind, list[Batch]]], reduction: str, first_order: bool
 ) -> None:
     torch.manual_seed(0)
     module, kind, batches = task()
     network = Network(module)
-    loss = TaskLoss(network, CRITERIA[kind], reduction)
+    loss = TaskLoss(network, kind.criterion, reduction)
     phi = network.initial()
 
     def theirs(prediction: Tensor, target: Tensor) -> Tensor:
-        each = CRITERIA[kind](prediction, target)
+        each = kind.criterion(prediction, target)
         return each.sum() if reduction == "sum" else each.mean()
 
     expected = of_learn2learn(module, theirs, batches, first_order)
@@ -77,6 +79,8 @@ def test_gradients_are_those_of_learn2learn(
     for rule in rules:
         # FOMAML's direction is a weight change, the step size times the gradient.
         scale = 1 / LR if isinstance(rule, FOMAML) else 1.0
-        found = scale * rule.meta_gradient(loss, phi, (), batches).direction
+        found = (
+            scale * rule.meta_gradient(loss, {"phi": phi}, (), batches, Context()).direction["phi"]
+        )
         size = expected.abs().max().item()
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11 * size)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from firstorder.algo import FOMAML, MAML
+from firstorder.algo.base import Context
 from firstorder.inner_loop import adapt
 from firstorder.inner_optimizer import SGD
 
@@ -19,7 +20,9 @@ def loss(phi: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def direction(maml: MAML | FOMAML) -> Tensor:
-    return maml.meta_gradient(loss, PHI, maml.optimizer.init(PHI), BATCHES).direction
+    return maml.meta_gradient(
+        loss, {"phi": PHI}, maml.optimizer.init(PHI), BATCHES, Context()
+    ).direction["phi"]
 
 
 @pytest.mark.parametrize("inner_optimizer", ["sgd", "adam"])

@@ -3,6 +3,7 @@ from torch import Tensor
 from torch.func import grad
 
 from firstorder.algo import Reptile
+from firstorder.algo.base import Context
 from firstorder.inner_loop import adapt
 
 SETTINGS = {"inner_steps": 3, "inner_batch_size": 4, "inner_lr": 0.05}
@@ -20,8 +21,8 @@ def test_reptile_points_from_the_adapted_weights_to_phi() -> None:
     reptile = Reptile(**SETTINGS)
     state = reptile.optimizer.init(PHI)
     adapted, after = adapt(loss, reptile.optimizer, PHI, state, BATCHES)
-    found = reptile.meta_gradient(loss, PHI, state, BATCHES)
-    assert torch.equal(found.direction, PHI - adapted)
+    found = reptile.meta_gradient(loss, {"phi": PHI}, state, BATCHES, Context())
+    assert torch.equal(found.direction["phi"], PHI - adapted)
     assert all(torch.equal(a, b) for a, b in zip(found.state, after, strict=True))
 
 
@@ -30,8 +31,8 @@ def test_one_step_is_stochastic_gradient_descent_on_the_expected_loss() -> None:
     reptile = Reptile(
         **{**SETTINGS, "inner_steps": 1}, inner_optimizer="sgd", divide_by_inner_lr=True
     )
-    found = reptile.meta_gradient(loss, PHI, (), BATCHES[:1])
-    torch.testing.assert_close(found.direction, grad(loss)(PHI, *BATCHES[0]))
+    found = reptile.meta_gradient(loss, {"phi": PHI}, (), BATCHES[:1], Context())
+    torch.testing.assert_close(found.direction["phi"], grad(loss)(PHI, *BATCHES[0]))
 
 
 def test_under_sgd_the_direction_is_alpha_times_the_sum_of_gradients() -> None:
@@ -41,13 +42,13 @@ def test_under_sgd_the_direction_is_alpha_times_the_sum_of_gradients() -> None:
     for batch in BATCHES:
         gradient = grad(loss)(phi, *batch)
         total, phi = total + gradient, phi - 0.05 * gradient
-    found = reptile.meta_gradient(loss, PHI, (), BATCHES)
-    torch.testing.assert_close(found.direction, 0.05 * total)
+    found = reptile.meta_gradient(loss, {"phi": PHI}, (), BATCHES, Context())
+    torch.testing.assert_close(found.direction["phi"], 0.05 * total)
 
 
 def test_the_losses_are_those_of_the_first_and_the_last_step() -> None:
     reptile = Reptile(**SETTINGS, inner_optimizer="sgd")
-    found = reptile.meta_gradient(loss, PHI, (), BATCHES)
+    found = reptile.meta_gradient(loss, {"phi": PHI}, (), BATCHES, Context())
     before_last, _ = adapt(loss, reptile.optimizer, PHI, (), BATCHES[:-1])
     assert found.first_loss == loss(PHI, *BATCHES[0])
     assert found.last_loss == loss(before_last, *BATCHES[-1])

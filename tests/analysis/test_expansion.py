@@ -12,7 +12,6 @@ from firstorder.analysis.expansion import (
     predicted,
 )
 from firstorder.data import Sinusoid
-from firstorder.figures.expansion import draw_expansion
 from firstorder.model import MLP
 
 PHI = torch.linspace(-1, 1, 4, dtype=torch.float64)
@@ -91,7 +90,7 @@ def test_a_small_tanh_network_has_the_coefficients_of_the_paper() -> None:
     )
     ratio = (small.avg_grad_inner / small.avg_grad)[small.k == 4].tolist()
     assert ratio == sorted(ratio, reverse=True)  # MAML > FOMAML > Reptile
-    assert len(draw_expansion(study, table).axes) == 6
+    assert len(study.draw(table).axes) == 6
 
 
 def test_a_k_that_no_task_can_give_is_refused() -> None:

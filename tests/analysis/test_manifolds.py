@@ -8,7 +8,6 @@ from torch.func import grad
 
 from firstorder.algo import Joint, Reptile
 from firstorder.analysis.manifolds import Manifolds, circle_loss
-from firstorder.figures.manifolds import draw_manifolds
 from firstorder.inner_loop import adapt
 from firstorder.inner_optimizer import SGD
 
@@ -67,7 +66,7 @@ def test_reptile_goes_to_the_point_near_both_manifolds_joint_training_does_not(
 
 
 def test_the_figure_has_a_panel_for_each_algorithm(table: pd.DataFrame) -> None:
-    assert len(draw_manifolds(STUDY, table).axes) == 2
+    assert len(STUDY.draw(table).axes) == 2
 
 
 def test_circles_that_meet_are_refused() -> None:

@@ -7,7 +7,6 @@ import torch
 from firstorder.algo import MAML, Reptile
 from firstorder.analysis import SineWave
 from firstorder.data import Sinusoid
-from firstorder.figures.sine_wave import draw_sine_wave
 from firstorder.model import MLP
 
 INNER = {"inner_steps": 3, "inner_batch_size": 5, "inner_lr": 0.02, "inner_optimizer": "sgd",
@@ -53,7 +52,7 @@ def test_the_errors_are_those_of_the_fits(table: pd.DataFrame) -> None:
     error = ((wave.get_group(0).to_numpy() - fit.get_group(4).to_numpy()) ** 2).mean()
     summary = study().summarise(table).set_index("initialisation")
     assert float(summary.loc["random", "4 steps"]) == pytest.approx(error, abs=1e-3)
-    assert len(draw_sine_wave(study(), table).axes) == 3
+    assert len(study().draw(table).axes) == 3
 
 
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:

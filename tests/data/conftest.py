@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from firstorder.data import Glyphs
 from firstorder.data.images.cache import ReadClass
 from firstorder.data.images.pictures import Pictures
 from firstorder.data.images.source import ImageSource
@@ -31,6 +32,16 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no data sets in {root}: set FIRSTORDER_DATA")
     return root
+
+
+@pytest.fixture(scope="session")
+def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Glyphs:
+    """Return opened glyphs, drawn once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIRSTORDER_CACHE", str(tmp_path_factory.mktemp("glyphs")))
+        source = Glyphs()
+        source.prepare()
+    return source
 
 
 class Patches(ImageSource):

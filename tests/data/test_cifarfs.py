@@ -1,4 +1,5 @@
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ EACH = 3
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cifarfs, "IMAGES", EACH)
-    monkeypatch.setattr(cifarfs, "URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(cifarfs, "ZIP", replace(cifarfs.ZIP, url="http://127.0.0.1:1"))
     monkeypatch.setattr(fetch, "ATTEMPTS", 1)
 
 
@@ -57,6 +58,11 @@ def test_an_enlarged_view_has_the_shape_of_mini_imagenet(tmp_path: Path) -> None
             (84, 84), Image.Resampling.NEAREST
         )
         assert np.array_equal(image.transpose(1, 2, 0), np.asarray(enlarged))
+
+
+def test_the_shape_of_the_images_is_known_from_the_settings(tmp_path: Path) -> None:
+    assert CifarFS(str(tmp_path)).input_shape == (3, 32, 32)
+    assert CifarFS(str(tmp_path), image_size=84).input_shape == (3, 84, 84)
 
 
 def test_another_archive_is_refused(tmp_path: Path) -> None:

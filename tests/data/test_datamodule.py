@@ -1,3 +1,6 @@
+import logging
+from collections.abc import Sequence
+
 import pytest
 
 from firstorder.algo import Reptile
@@ -26,23 +29,71 @@ def opened(data: EpisodeDataModule) -> EpisodeDataModule:
 def test_training_gets_its_shots_and_evaluation_its_own() -> None:
     data = opened(module(Patches()))
     train, test = data.training_sampler()[0], data.test_sampler()[0]
-    assert (len(train.support_x), len(train.query_x), len(train.order)) == (2 * 4, 0, 3)
-    assert (len(test.support_x), len(test.query_x), len(test.order)) == (2 * 3, 2 * 1, 2)
+    assert (len(train.support_x), len(train.query_x), len(train.batch_indices)) == (2 * 4, 0, 3)
+    assert (len(test.support_x), len(test.query_x), len(test.batch_indices)) == (2 * 3, 2 * 1, 2)
 
 
 def test_a_separate_tail_comes_off_the_training_shots() -> None:
     train = opened(module(Patches(), tail_shots=1)).training_sampler()[0]
-    assert (len(train.support_x), len(train.query_x), len(train.order)) == (2 * 3, 2 * 1, 2)
+    assert (len(train.support_x), len(train.query_x), len(train.batch_indices)) == (2 * 3, 2 * 1, 2)
 
 
-def test_a_look_goes_to_validation_classes_or_to_training_classes_never_to_the_test_split() -> None:
-    assert opened(module(Patches())).monitor_sampler().split == "val"
+class NoValidation(Patches):
+    """Patches without validation classes."""
 
-    class NoValidation(Patches):
-        def split(self, names):  # type: ignore[no-untyped-def]
-            return {"train": list(names[:6]), "val": [], "test": list(names[6:])}
+    def split(self, names: Sequence[str]) -> dict[str, list[str]]:
+        return {"train": list(names[:6]), "val": [], "test": list(names[6:])}
 
-    assert opened(module(NoValidation())).monitor_sampler().split == "train"
+
+def test_validation_is_on_validation_classes() -> None:
+    data = opened(module(Patches()))
+    assert data.monitor_split == data.monitor_sampler().split == "val"
+    assert data.monitor_prefix == "val"
+
+
+def test_without_validation_classes_it_is_on_training_classes_and_named_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO):
+        data = opened(module(NoValidation()))
+    assert data.monitor_split == data.monitor_sampler().split == "train"
+    assert data.monitor_prefix == "train_tasks"
+    assert "patches has no validation classes: train_tasks/* is measured on" in caplog.text
+    assert opened(module(NoValidation(validation_classes=2))).monitor_prefix == "val"
+
+
+def test_what_validation_is_on_is_not_told_where_there_is_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = module(NoValidation())
+    data.prepare_data()
+    with caplog.at_level(logging.INFO):
+        data.setup("test")
+    assert "no validation classes" not in caplog.text
+
+
+def test_sine_waves_are_validated_on_a_split_of_their_own() -> None:
+    assert opened(module(Sinusoid(), ways=1)).monitor_prefix == "val"
+
+
+def test_the_data_are_described_once_although_lightning_prepares_twice(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = module(Patches())
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            opened(data)
+    assert caplog.text.count("fingerprint") == 1
+
+
+@pytest.mark.parametrize("source", [Patches(), NoValidation()], ids=["val", "train"])
+def test_a_size_is_named_by_the_setting_it_came_from_whatever_split_it_is_drawn_from(
+    source: Patches,
+) -> None:
+    with pytest.raises(ValueError, match=r"takes 20 support .* has \d: lower data.shots or eval"):
+        opened(module(source, shots=20))
+    with pytest.raises(ValueError, match=r"takes 20 support .* has \d: lower data.train_shots$"):
+        opened(module(source, train_shots=20))
 
 
 def test_there_is_a_meta_batch_for_every_outer_iteration() -> None:
@@ -55,8 +106,6 @@ def test_there_is_a_meta_batch_for_every_outer_iteration() -> None:
     ("settings", "words"),
     [
         ({"ways": 3}, "data.ways=3"),
-        ({"shots": 20}, "data.shots"),
-        ({"train_shots": 20}, "data.train_shots"),
         ({"tail_shots": 4}, "algo.tail_shots=4 leaves none of data.train_shots=4"),
     ],
 )

@@ -1,24 +1,13 @@
 from itertools import islice
 
 import numpy as np
-import pytest
 
 from firstorder.data.glyphs import SPLITS, Glyphs
 
 
-@pytest.fixture(scope="module")
-def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Glyphs:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FIRSTORDER_CACHE", str(tmp_path_factory.mktemp("glyphs")))
-        source = Glyphs()
-        source.prepare()
-        source.setup()
-    return source
-
-
 def test_a_class_is_20_variants_of_28x28(glyphs: Glyphs) -> None:
     cache = glyphs._opened()
-    assert cache.pixels.shape[1:] == (1, 28, 28)
+    assert cache.pixels.shape[1:] == Glyphs().input_shape == (1, 28, 28)
     assert set(np.diff(cache.offsets).tolist()) == {20}
 
 

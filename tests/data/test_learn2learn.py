@@ -14,40 +14,18 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch.utils.data import Dataset, TensorDataset
 
-from firstorder.data.interop import INSTALL, import_learn2learn
+from firstorder.data.interop import INSTALL
 from firstorder.data.learn2learn import Learn2Learn
+from firstorder.data.source import TaskSizeError
+from tests.data.test_taskset import CLASSES, IMAGES, images, meta_dataset, taskset
 
-CLASSES, IMAGES = 6, 4
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("learn2learn") is None,
     reason=f"learn2learn is not installed: {INSTALL}",
 )
-
-
-def images(first_label=0):
-    """Give every image its label and its number within the class as pixels."""
-    labels = torch.arange(first_label, first_label + CLASSES).repeat(IMAGES)
-    numbers = torch.arange(IMAGES).repeat_interleave(CLASSES)
-    pixels = torch.stack([labels, numbers], dim=1).to(torch.uint8)
-    return TensorDataset(pixels.reshape(-1, 2, 1, 1), labels)
-
-
-def meta_dataset(first_label=0):
-    return import_learn2learn("data").MetaDataset(images(first_label))
-
-
-def taskset(ways=3, shots=2, num_tasks=-1, load=True):
-    data = import_learn2learn("data")
-    dataset = data.MetaDataset(images())
-    transforms = [data.transforms.FusedNWaysKShots(dataset, n=ways, k=shots)]
-    if load:
-        transforms += [data.transforms.LoadData(dataset), data.transforms.RemapLabels(dataset)]
-    return data.Taskset(dataset, transforms, num_tasks=num_tasks)
 
 
 @pytest.fixture
@@ -92,22 +70,6 @@ def test_a_task_depends_on_its_generator_alone(source, make):
         np.testing.assert_array_equal(field, repeated)
 
 
-def test_drawing_leaves_the_global_generators_as_they_were(source):
-    made = source({"train": taskset()})
-    made.setup()
-    random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    expected = random.random(), np.random.rand(), torch.rand(()).item()
-    random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    made.draw("train", rng(), 3, 1, 1)
-    assert (random.random(), np.random.rand(), torch.rand(()).item()) == expected
-
-
-def test_a_taskset_with_num_tasks_has_only_so_many_tasks(source):
-    made = source({"train": taskset(num_tasks=2)})
-    tasks = {made.draw("train", rng(seed), 3, 1, 1).support_x.tobytes() for seed in range(30)}
-    assert len(tasks) == 2
-
-
 def test_the_named_tuple_of_the_benchmarks_is_understood(source):
     tasksets = namedtuple("tasksets", ("train", "validation", "test"))
     made = source(tasksets(taskset(), taskset(), taskset()))
@@ -119,33 +81,16 @@ def test_a_validation_split_may_be_left_out(source):
     assert made.classes == {"train": CLASSES, "val": 0, "test": CLASSES}
 
 
+def test_the_shape_of_the_images_is_known_once_the_function_was_called(source):
+    made = source({"train": taskset(), "test": taskset()})
+    assert made.input_shape is None
+    made.setup()
+    assert made.input_shape == (2, 1, 1)
+
+
 def test_the_fingerprint_tells_data_apart(source):
     prints = [source({"train": meta_dataset(label)}).fingerprint for label in (0, 0, 1)]
     assert prints[0] == prints[1] != prints[2]
-
-
-class Pictures(Dataset):
-    """Pillow images, two of each of three classes named by strings."""
-
-    def __len__(self):
-        return 6
-
-    def __getitem__(self, i):
-        return Image.new("RGB", (5, 4), (i, 0, 255)), "abc"[i // 2]
-
-
-def test_pillow_images_come_channels_first(source):
-    task = source({"train": Pictures()}).draw("train", rng(), 2, 2, 0)
-    assert task.support_x.shape == (4, 3, 4, 5)
-    assert task.support_x.dtype == np.uint8
-    assert (task.support_x[:, 2] == 255).all()
-
-
-def test_float_images_stay_what_they_are(source):
-    dataset = TensorDataset(torch.full((4, 1, 2, 2), -0.5), torch.tensor([0, 0, 1, 1]))
-    task = source({"train": dataset}).draw("train", rng(), 2, 1, 1)
-    assert task.support_x.dtype == np.float32
-    assert (task.support_x == -0.5).all()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +103,7 @@ def test_float_images_stay_what_they_are(source):
     ],
 )
 def test_a_task_that_a_split_cannot_give_is_refused(source, make, size, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(TaskSizeError, match=sentence):
         source({"train": make()}).draw("train", rng(), *size)
 
 

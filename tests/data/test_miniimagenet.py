@@ -4,6 +4,7 @@ import pickle
 import struct
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -11,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from firstorder.data import miniimagenet
 from firstorder.data.images import fetch, wnids
-from firstorder.data.images.copies import choose
 from firstorder.data.images.pickles import load
 from firstorder.data.miniimagenet import FILES, MiniImageNet
 from tests.data.conftest import png
@@ -26,7 +27,8 @@ Images = dict[str, np.ndarray]
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let four images be a class, and the net be away."""
     monkeypatch.setattr(wnids, "IMAGES", EACH)
-    monkeypatch.setattr("firstorder.data.miniimagenet.URL", "http://127.0.0.1:1")
+    away = replace(miniimagenet.PICKLES, url="http://127.0.0.1:1")
+    monkeypatch.setattr(miniimagenet, "PICKLES", away)
     monkeypatch.setattr(fetch, "ATTEMPTS", 1)
 
 
@@ -158,8 +160,8 @@ def test_a_copy_is_found_in_its_own_folder_and_can_be_named(tmp_path: Path, imag
     folder.mkdir()
     write_folders(folder, images)
     write_pickles(folder, {wnid: pixels[:, ::-1] for wnid, pixels in images.items()})
-    found, named = opened(tmp_path), opened(tmp_path, copy="folders")
-    assert found.fingerprint != named.fingerprint
+    first, named = opened(tmp_path), opened(tmp_path, copy="folders")
+    assert first.fingerprint != named.fingerprint
     with pytest.raises(ValueError, match=r"data.source.copy=folder .*folders"):
         source(tmp_path, copy="folder")
 
@@ -176,16 +178,6 @@ def test_the_pickles_are_fetched_from_a_mirror(tmp_path: Path, images: Images) -
     write_python2_pickles(tmp_path / "mirror", images)
     made = opened(tmp_path / "nothing", mirror=str(tmp_path / "mirror"))
     assert made.classes["test"] == 20
-
-
-def test_the_lists_choose_images_of_imagenet_by_number(tmp_path: Path, images: Images) -> None:
-    names = ["n01_11.JPEG", "n01_2.JPEG", "n01_300.JPEG", "n01_45.JPEG", "n01_7.JPEG"]
-    assert choose("n01", names, None) == ["n01_2.JPEG", "n01_7.JPEG", "n01_11.JPEG", "n01_45.JPEG"]
-    assert choose("n01", names, ["n0100000005.jpg", "n0100000002.jpg"]) == [names[2], names[4]]
-    assert choose("n01", names, names[:2]) == names[:2]
-    for wanted in (["n0100000006.jpg"], ["n0100000000.jpg"], ["other.jpg"]):
-        with pytest.raises(ValueError, match="name images of n01 which are not there"):
-            choose("n01", names, wanted)
 
 
 def test_a_pickle_that_could_run_code_is_refused_and_does_not(
@@ -225,6 +217,16 @@ def test_what_is_wrong_with_a_pickle_is_said(
     (tmp_path / "mini-imagenet-cache-train.pkl").write_bytes(content)
     with pytest.raises(ValueError, match=complaint):
         source(tmp_path).prepare()
+
+
+def test_downloads_that_are_incomplete_are_completed(tmp_path: Path, images: Images) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    write_python2_pickles(mirror, images)
+    downloads = miniimagenet.PICKLES.cache
+    downloads.mkdir(parents=True)
+    (downloads / FILES[0]).write_bytes((mirror / FILES[0]).read_bytes())
+    assert opened(tmp_path / "nothing", mirror=str(mirror)).classes["train"] == 64
 
 
 def test_an_incomplete_set_of_pickles_is_named(tmp_path: Path, images: Images) -> None:
@@ -297,3 +299,7 @@ def test_a_pickle_of_arrays_is_read_in_every_protocol(images: Images) -> None:
         pixels, classes = load(io.BytesIO(data), "x")
         assert list(classes) == wnids.SPLITS["val"]
         assert pixels.shape == (16 * EACH, SIDE, SIDE, 3)
+
+
+def test_the_shape_of_the_images_is_known_from_the_settings(tmp_path: Path) -> None:
+    assert MiniImageNet(str(tmp_path)).input_shape == (3, 84, 84)

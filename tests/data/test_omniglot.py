@@ -1,10 +1,12 @@
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from firstorder.data import omniglot
 from firstorder.data.images import fetch
 from firstorder.data.omniglot import Omniglot
 from tests.data.conftest import write_omniglot
@@ -19,7 +21,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("firstorder.data.omniglot.URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(omniglot, "ZIPS", replace(omniglot.ZIPS, url="http://127.0.0.1:1"))
     monkeypatch.setattr(fetch, "ATTEMPTS", 1)
 
 
@@ -46,12 +48,14 @@ def test_the_split_is_the_one_of_pythons_shuffle(archives: Path) -> None:
 
 
 def test_validation_classes_are_the_last_of_the_1200(archives: Path) -> None:
-    names = [f"{i}" for i in range(1623)]
-    plain = Omniglot(str(archives)).split(names)
-    parts = Omniglot(str(archives), validation_classes=100).split(names)
-    assert parts["train"] + parts["val"] == plain["train"]
-    assert len(parts["val"]) == 100
-    assert parts["test"] == plain["test"]
+    plain, carved = (Omniglot(str(archives), validation_classes=n) for n in (0, 100))
+    for source in (plain, carved):
+        source.prepare()
+    names = plain.split(plain._opened().names)["train"][-100:]
+    places = [plain._opened().names.index(name) * 20 for name in names]
+    assert carved.classes == {"train": 4400, "val": 100, "test": 423}
+    assert carved._splits["val"].starts.tolist() == places
+    assert carved._splits["test"].starts.tolist() == plain._splits["test"].starts.tolist()
 
 
 def test_characters_are_sorted_by_alphabet_whichever_archive_they_are_in(archives: Path) -> None:
@@ -119,6 +123,10 @@ def test_an_archive_with_other_content_is_refused(tmp_path: Path) -> None:
     write_omniglot(tmp_path, missing=1)
     with pytest.raises(ValueError, match=r"not the official one: it holds 963 .* of 964"):
         Omniglot(str(tmp_path)).prepare()
+
+
+def test_the_shape_of_the_images_is_known_before_they_are_read(tmp_path: Path) -> None:
+    assert Omniglot(str(tmp_path / "none")).input_shape == (1, 28, 28)
 
 
 def test_impossible_settings_are_refused_at_once() -> None:

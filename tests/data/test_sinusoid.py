@@ -7,7 +7,7 @@ from firstorder.data import Sinusoid
 def test_a_task_is_a_sine_wave_within_the_published_ranges() -> None:
     for seed in range(50):
         task = Sinusoid().draw("test", np.random.default_rng(seed), 1, 10, 50)
-        assert task.support_x.shape == task.support_y.shape == (10, 1)
+        assert task.support_x.shape == task.support_y.shape == (10, *Sinusoid.input_shape)
         assert np.abs(task.support_x).max() <= 5
         x = task.query_x[:, 0]
         basis = np.stack([np.sin(x), np.cos(x)], 1)  # a sin(x + b) lies in its span

@@ -16,7 +16,9 @@ from firstorder.inner_loop import Batch, adapt, step
 from firstorder.inner_optimizer import SGD, Adam, State
 from firstorder.model.layers import SameConv2d
 from firstorder.network import Network
-from firstorder.task.loss import TaskLoss, cross_entropy, squared_error
+from firstorder.task.classification import cross_entropy
+from firstorder.task.loss import TaskLoss
+from firstorder.task.regression import squared_error
 
 OPTIMIZER = Adam(lr=0.01)
 

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from firstorder.engine import set_engines
 from firstorder.engines.native import AT_ONCE, NativeSteps, library, network_of
 from firstorder.engines.native.library import build_library
-from firstorder.inner_loop import adapt, for_tasks, step, trajectory
+from firstorder.inner_loop import adapt, repeat_for_tasks, step, trajectory
 from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer
 from firstorder.model import MLP, Conv4
 from firstorder.network import Network, predict
-from firstorder.task.loss import OverTasks, TaskLoss, cross_entropy, squared_error
+from firstorder.task.classification import cross_entropy
+from firstorder.task.loss import SumOverTasks, TaskLoss
+from firstorder.task.regression import squared_error
 
 SIZES: dict[str, tuple[int, dict[str, Any]]] = {  # images, and the network's arguments
     "omniglot": (10, {"num_classes": 5}),
@@ -97,7 +99,7 @@ def test_a_step_on_many_tasks_is_a_step_on_each(steps: NativeSteps, threads: int
     many = scales[:, None] * phi
     set_engines(steps)
     found = step(
-        OverTasks(loss), adam, many,
+        SumOverTasks(loss), adam, many,
         state._replace(m=state.m.repeat(3, 1), v=state.v.repeat(3, 1)), (images, labels),
     )  # fmt: skip
     each = [step(loss, adam, many[i], state, (images[i], labels[i])) for i in range(3)]
@@ -109,11 +111,12 @@ def test_a_step_on_many_tasks_is_a_step_on_each(steps: NativeSteps, threads: int
 def test_adapting_is_one_step_after_the_other(steps: NativeSteps) -> None:
     """To the bit, though several steps of a task are taken in one go, and the state flows on."""
     loss, phi, (x, y) = problem("an odd stride")
-    adam, start = Adam(1e-3), for_tasks(phi, moments(Adam(1e-3), phi), 3)
+    adam = Adam(1e-3)
+    start = repeat_for_tasks((phi,), 3)[0], repeat_for_tasks(moments(adam, phi), 3)
     batches = [(torch.rand(3, *x.shape), y.expand(3, -1)) for _ in range(AT_ONCE + 3)]
     set_engines(steps)
-    found, state = adapt(OverTasks(loss), adam, *start, iter(batches))
-    expected = list(trajectory(OverTasks(loss), adam, *start, batches))[-1]
+    found, state = adapt(SumOverTasks(loss), adam, *start, iter(batches))
+    expected = list(trajectory(SumOverTasks(loss), adam, *start, batches))[-1]
     assert torch.equal(found, expected.phi)
     assert all(torch.equal(a, b) for a, b in zip(state, expected.state, strict=True))
     assert adapt(loss, adam, phi, (), []) == (phi, ())
@@ -193,7 +196,7 @@ def test_a_loss_that_is_not_covered_runs_as_written(steps: NativeSteps) -> None:
     loss, phi, batch = problem("an odd stride")
     twice = Twice(loss.network, cross_entropy, "sum")
     expected = step(twice, SGD(0.1), phi, (), batch)
-    assert network_of(OverTasks(loss), SGD(0.1)) is loss.network
+    assert network_of(SumOverTasks(loss), SGD(0.1)) is loss.network
     assert network_of(TaskLoss(loss.network, squared_error, "sum"), SGD(0.1)) is None
     set_engines(steps)
     assert torch.equal(step(twice, SGD(0.1), phi, (), batch).phi, expected.phi)

@@ -9,7 +9,9 @@ def episode(channels: int, query_shots: int = 2) -> Episode:
     labels, asked = torch.arange(3).repeat_interleave(4), torch.arange(3).repeat(query_shots)
     support = labels[:, None, None, None].expand(-1, channels, 5, 5).to(torch.uint8)
     query = 100 + asked[:, None, None, None].expand(-1, channels, 5, 5).to(torch.uint8)
-    return Episode(support, labels, query, asked, torch.zeros(1, 1, dtype=torch.int64))
+    return Episode(
+        support, labels, query, asked, torch.zeros(1, 1, dtype=torch.int64), torch.tensor(0)
+    )
 
 
 def test_a_class_is_a_row_and_query_images_follow_support_images() -> None:

@@ -12,6 +12,7 @@ from firstorder.run import callbacks
 from firstorder.run.callbacks import CompileInnerLoop, TrainingTime
 from firstorder.run.journal import Journal
 from firstorder.run.learner import MetaLearner
+from firstorder.task import Regression
 from tests.run.test_learner import SETTINGS
 
 
@@ -20,7 +21,7 @@ from tests.run.test_learner import SETTINGS
     [("auto", "cpu", 1), ("auto", "cuda", 0), ("always", "cuda", 2), ("never", "cpu", 0)],
 )
 def test_auto_compiles_for_a_processor_only(setting: str, device: str, engines: int) -> None:
-    learner = MetaLearner(Reptile(**SETTINGS), MLP(), "regression", outer_steps=1)
+    learner = MetaLearner(Reptile(**SETTINGS), MLP(), Regression(), outer_steps=1)
     trainer: Any = SimpleNamespace(
         max_steps=1, strategy=SimpleNamespace(root_device=torch.device(device))
     )

@@ -9,6 +9,7 @@ from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.sinusoid import Sinusoid
 from firstorder.model import MLP
 from firstorder.run.learner import MetaLearner, NotFiniteError
+from firstorder.task import Regression
 
 SETTINGS = {"inner_steps": 2, "inner_batch_size": 5, "inner_lr": 0.01, "loss_reduction": "mean"}
 EVALUATION = EvaluationSettings(tasks=4, inner_steps=2, monitor_tasks=2, query_shots=6, batch=2)
@@ -16,7 +17,7 @@ EVALUATION = EvaluationSettings(tasks=4, inner_steps=2, monitor_tasks=2, query_s
 
 def fit(algorithm: Reptile, steps: int = 3, module: nn.Module | None = None) -> MetaLearner:
     torch.manual_seed(0)
-    learner = MetaLearner(algorithm, module or MLP(hidden=[8]), "regression", outer_steps=steps)
+    learner = MetaLearner(algorithm, module or MLP(hidden=[8]), Regression(), outer_steps=steps)
     data = EpisodeDataModule(
         Sinusoid(),
         algorithm,
@@ -37,11 +38,16 @@ def fit(algorithm: Reptile, steps: int = 3, module: nn.Module | None = None) -> 
 
 def test_the_outer_step_size_falls_linearly_and_its_last_is_not_zero() -> None:
     """eps_i = eps_0 (1 - i/N) + eps_N i/N for i = 0..N-1."""
-    learner = MetaLearner(Reptile(**SETTINGS, outer_lr=2.0), MLP(), "regression", outer_steps=4)
-    assert [learner.outer_lr(i) for i in range(4)] == [2.0, 1.5, 1.0, 0.5]
+    learner = MetaLearner(Reptile(**SETTINGS, outer_lr=2.0), MLP(), Regression(), outer_steps=4)
+    assert [learner.algorithm.outer_lr_at(learner.context(i)) for i in range(4)] == [
+        2.0,
+        1.5,
+        1.0,
+        0.5,
+    ]
     falling = Reptile(**SETTINGS, outer_lr=2.0, outer_lr_final=1.0)
-    learner = MetaLearner(falling, MLP(), "regression", outer_steps=4)
-    assert learner.outer_lr(3) == 1.25
+    learner = MetaLearner(falling, MLP(), Regression(), outer_steps=4)
+    assert learner.algorithm.outer_lr_at(learner.context(3)) == 1.25
 
 
 def test_outer_sgd_is_the_papers_interpolation() -> None:

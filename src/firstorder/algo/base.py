@@ -2,20 +2,23 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from firstorder.inner_loop import Batch, Loss, for_tasks
-from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer, State
+from firstorder.inner_loop import Batch, InnerLoop, Loss, adapt, repeat_for_tasks
+from firstorder.inner_optimizer import InnerOptimizer, State
 from firstorder.messages import one_of
-from firstorder.meta_gradient import MetaGradient
+from firstorder.meta_gradient import Meta, MetaGradient
+from firstorder.network import Layout, Network
+from firstorder.outer_schedule import SCHEDULES
 from firstorder.task.episode import Episode
-from firstorder.task.loss import OverTasks
+from firstorder.task.loss import SumOverTasks
 
 # Those of torch.optim that step a dense vector without a closure.
 OUTER_OPTIMIZERS = (
@@ -23,18 +26,37 @@ OUTER_OPTIMIZERS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Context:
+    """What a direction may depend on besides the task.
+
+    Attributes:
+        layout: where each of the network's parameters lies in phi.
+        is_random: the network draws random numbers while it is trained on a task.
+        iteration: i, outer iterations done.
+        iterations: N, outer iterations of the run.
+    """
+
+    layout: Layout = field(default_factory=Layout)
+    is_random: bool = False
+    iteration: int = 0
+    iterations: int = 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetaAlgorithm(ABC):
-    """Give the direction in weight space of one task; the outer loop does the rest.
+    """How one task is adapted to, and the direction in which it moves what the outer loop learns.
 
     An algorithm is its hyper-parameters, the names of the paper's tables 3 to 6, and one method,
-    `meta_gradient`. It holds no weights: `MetaLearner` does.
+    `meta_gradient`; those that adapt in their own way override `inner`, and those that learn more than
+    phi override `meta_parameters`. It holds no weights: `MetaLearner` does.
 
     Attributes:
         inner_steps: k, mini-batches of a task, the tail included where there is one.
         inner_batch_size: images of a mini-batch.
         inner_lr: alpha, the inner optimiser's step size.
-        inner_optimizer: "adam" (beta1 = 0) or "sgd".
+        inner_optimizer: "adam" (beta1 = 0), "sgd", or another class of `firstorder.inner_optimizer`.
+        inner_options: its further arguments, such as {eps: 1e-3} or {weight_decay: 1e-4}.
         loss_reduction: "sum", as published, or "mean" over a mini-batch.
         replacement: draw each mini-batch anew instead of cycling through the task's samples.
         tail_shots: images a class set aside as the last mini-batch (separate tail); 0 for none.
@@ -43,7 +65,8 @@ class MetaAlgorithm(ABC):
             the same; under Adam each task then starts from the same inner state and their mean is
             kept, where in turn it flows on from task to task.
         outer_lr: epsilon at the first outer iteration.
-        outer_lr_final: epsilon that it falls to, linearly.
+        outer_lr_final: epsilon at the end.
+        outer_schedule: how it gets there: "linear", as published, "cosine", or "constant".
         outer_optimizer: name of a class in torch.optim; SGD is the paper's interpolation.
         outer_options: its further arguments, such as {betas: [0.9, 0.99]}.
     """
@@ -52,6 +75,7 @@ class MetaAlgorithm(ABC):
     inner_batch_size: int
     inner_lr: float
     inner_optimizer: str = "adam"
+    inner_options: dict[str, Any] = field(default_factory=dict)
     loss_reduction: str = "sum"
     replacement: bool = False
     tail_shots: int = 0
@@ -59,6 +83,7 @@ class MetaAlgorithm(ABC):
     parallel: bool = False
     outer_lr: float = 1.0
     outer_lr_final: float = 0.0
+    outer_schedule: str = "linear"
     outer_optimizer: str = "SGD"
     outer_options: dict[str, Any] = field(default_factory=dict)
 
@@ -74,46 +99,101 @@ class MetaAlgorithm(ABC):
             raise ValueError(
                 "algo.tail_shots sets the last mini-batch aside, so algo.inner_steps must be at least 2"
             )
-        one_of("algo.inner_optimizer", self.inner_optimizer, ["adam", "sgd"])
+        one_of("algo.inner_optimizer", self.inner_optimizer, InnerOptimizer.by_name)
+        one_of("algo.outer_schedule", self.outer_schedule, SCHEDULES)
         one_of("algo.loss_reduction", self.loss_reduction, ["sum", "mean"])
         one_of("algo.outer_optimizer", self.outer_optimizer, OUTER_OPTIMIZERS)
 
     @abstractmethod
     def meta_gradient(
-        self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+        self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context
     ) -> MetaGradient:
-        """Return the direction that the outer optimiser descends for the task L_1, ..., L_k."""
+        """Return the direction that the outer optimiser descends for the task L_1, ..., L_k.
+
+        Args:
+            loss: L(phi, x, y) of a mini-batch.
+            meta: what the outer loop learns, `meta_parameters` and where training has brought them.
+            state: the inner optimiser's, as the task before left it.
+            batches: the task's mini-batches, the separate tail last.
+            context: the network's layout and the progress of training.
+        """
+
+    def meta_parameters(self, network: Network) -> Meta:
+        """Return the first values of what the outer loop learns: phi, and what else there is."""
+        return {"phi": network.initial()}
+
+    def inner(self, loss: Loss, meta: Meta, context: Context) -> InnerLoop:
+        """Return the inner loop that adapts to a task, in training and in evaluation alike."""
+        return InnerLoop(loss, self.optimizer, meta["phi"])
+
+    def adapt(
+        self, loss: Loss, meta: Meta, state: State, batches: Iterable[Batch], context: Context
+    ) -> tuple[Tensor, State]:
+        """Return the weights U^k(phi) that a task's mini-batches lead to, and the inner state."""
+        return adapt(*self.inner(loss, meta, context), state, batches)
+
+    def with_inner_lr(self, inner_lr: float) -> "MetaAlgorithm":
+        """Return the algorithm with another inner step size, for evaluation."""
+        return replace(self, inner_lr=inner_lr)
 
     @property
     def name(self) -> str:
         """The class's name as configs write it: GradientCombination is gradient_combination."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__)
+        return words.lower()
 
     @property
     def optimizer(self) -> InnerOptimizer:
         """The inner optimiser."""
-        return Adam(self.inner_lr) if self.inner_optimizer == "adam" else SGD(self.inner_lr)
+        kind = InnerOptimizer.by_name[self.inner_optimizer]
+        return kind(lr=self.inner_lr, **self.inner_options)
 
     @property
     def support_steps(self) -> int:
         """Mini-batches drawn from the support set: all k, or k - 1 before a separate tail."""
         return self.inner_steps - (self.tail_shots > 0)
 
-    def meta_batch(self, loss: Loss, phi: Tensor, state: State, tasks: Episode) -> MetaGradient:
-        """Average the directions of a meta-batch (Eq. 5); the state flows through its tasks."""
+    def outer_lr_at(self, context: Context) -> float:
+        """Return epsilon_i = epsilon_0 (1 - w) + epsilon_N w, w = i/N in the published schedule."""
+        w = SCHEDULES[self.outer_schedule](context.iteration / context.iterations)
+        return self.outer_lr * (1 - w) + self.outer_lr_final * w
+
+    def meta_batch(
+        self, loss: Loss, meta: Meta, state: State, tasks: Episode, context: Context
+    ) -> MetaGradient:
+        """Average the directions of a meta-batch (Eq. 5); the state flows through its tasks.
+
+        Losses are returned per example, whatever `loss_reduction` is.
+        """
         if self.parallel:
-            number = len(tasks.support_x)
-            start = for_tasks(phi, state, number)
-            each = self.meta_gradient(OverTasks(loss), *start, minibatches(tasks))
-            state = tree_map(lambda t: t.mean(0) if t.dim() else t, each.state)
-            losses = each.first_loss / number, each.last_loss / number
-            return MetaGradient(each.direction.mean(0), state, *losses)
-        found = []
-        for index in range(len(tasks.support_x)):
-            found.append(self.meta_gradient(loss, phi, state, minibatches(tasks.task(index))))
-            state = found[-1].state
-        directions, _, first, last = zip(*found, strict=True)
-        return MetaGradient(mean(directions), state, mean(first), mean(last))
+            directions = [self._at_once(loss, meta, state, tasks, context)]
+        else:
+            directions = []
+            for index in range(len(tasks.support_x)):
+                with task_noise(context, tasks.noise_seed[index]):
+                    batches = minibatches(tasks.task(index))
+                    found = self.meta_gradient(loss, meta, state, batches, context)
+                directions.append(found)
+                state = found.state
+        each, _, first, last = zip(*directions, strict=True)
+        direction = {name: mean([one[name] for one in each]) for name in meta}
+        sizes = self.inner_batch_size, tasks.query_y.shape[1] or self.inner_batch_size
+        per_example = sizes if self.loss_reduction == "sum" else (1, 1)
+        losses = (mean(x) / n for x, n in zip((first, last), per_example, strict=True))
+        return MetaGradient(direction, directions[-1].state, *losses)
+
+    def _at_once(
+        self, loss: Loss, meta: Meta, state: State, tasks: Episode, context: Context
+    ) -> MetaGradient:
+        """Take the tasks of a meta-batch at once, as rows; return the means over them."""
+        number = len(tasks.support_x)
+        meta, state = repeat_for_tasks(meta, number), repeat_for_tasks(state, number)
+        with task_noise(context, tasks.noise_seed[0]):
+            batches = minibatches(tasks)
+            each = self.meta_gradient(SumOverTasks(loss), meta, state, batches, context)
+        direction = {name: rows.mean(0) for name, rows in each.direction.items()}
+        state = tree_map(lambda t: t.mean(0) if t.dim() else t, each.state)
+        return MetaGradient(direction, state, each.first_loss / number, each.last_loss / number)
 
 
 def mean(tensors: Sequence[Tensor]) -> Tensor:
@@ -128,3 +208,17 @@ def minibatches(task: Episode) -> list[Batch]:
     """
     tail = [(task.query_x, task.query_y)] if task.query_y.numel() else []
     return [*task.support_batches(), *tail]
+
+
+@contextmanager
+def task_noise(context: Context, seed: Tensor) -> Iterator[None]:
+    """Draw what is random in a network, such as dropout, from a task's own seed.
+
+    Random numbers are then a function of the run's seed and the episode, also after a resume.
+    """
+    if not context.is_random:
+        yield
+        return
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(int(seed))
+        yield

@@ -1,17 +1,18 @@
 """Fine-tune on the support set of an episode, then predict its query set."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 
-from firstorder.inner_loop import Loss, adapt, for_tasks
-from firstorder.inner_optimizer import InnerOptimizer, State
-from firstorder.network import Network, predict
+from firstorder.algo.base import Context, MetaAlgorithm, task_noise
+from firstorder.inner_loop import repeat_for_tasks
+from firstorder.inner_optimizer import State
+from firstorder.meta_gradient import Meta
+from firstorder.task.base import Scores, TaskKind
 from firstorder.task.episode import Episode
-from firstorder.task.loss import OverTasks
-
-PROTOCOLS = {"classification": ("transductive", "non_transductive"), "regression": ("mse",)}
+from firstorder.task.loss import SumOverTasks, TaskLoss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,44 +50,39 @@ class EvaluationSettings:
                 raise ValueError(f"eval.{name} must be 0 or more, not {getattr(self, name)}")
 
 
-def predict_transductively(network: Network, phi: Tensor, tasks: Episode) -> Tensor:
-    """Return the outputs for the query sets, (tasks, m, ...): its images share batch statistics."""
-    return predict(network, phi, tasks.query_x)
-
-
-def predict_one_by_one(network: Network, phi: Tensor, tasks: Episode) -> Tensor:
-    """Return the outputs for the query sets, (tasks, m, ...), each image in a pass of its own.
-
-    A pass holds all support images and the one query image (Section 6.1), so that no query image
-    sees another through batch norm.
-    """
-    passes = (torch.cat([tasks.support_x, one], 1) for one in tasks.query_x.split(1, dim=1))
-    return torch.stack([predict(network, phi, x)[:, -1] for x in passes], 1)
-
-
-def score(network: Network, kind: str, adapted: Tensor, tasks: Episode) -> dict[str, Tensor]:
-    """Score the query sets under every protocol, with the weights, (tasks, d), adapted to each task.
-
-    Returns:
-        for classification, the accuracies "transductive" and "non_transductive", fractions; for
-        regression the mean squared error "mse". All (tasks,).
-    """
-    together = predict_transductively(network, adapted, tasks)
-    if kind == "regression":
-        return {"mse": (together - tasks.query_y).square().flatten(1).mean(1)}
-    alone = predict_one_by_one(network, adapted, tasks)
-
-    def accuracy(logits: Tensor) -> Tensor:
-        return (logits.argmax(-1) == tasks.query_y).float().mean(1)
-
-    return {"transductive": accuracy(together), "non_transductive": accuracy(alone)}
+def curve_steps(inner_steps: int) -> list[int]:
+    """Return the numbers of inner steps at which an adaptation curve is measured, from 0 to all."""
+    return sorted({0, inner_steps, *(n for n in (1, 2, 5, 10, 20, 50, 100) if n < inner_steps)})
 
 
 def evaluate_tasks(
-    network: Network, kind: str, loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State,
+    algorithm: MetaAlgorithm,
+    kind: TaskKind,
+    loss: TaskLoss,
+    meta: Meta,
+    state: State,
     tasks: Episode,
-) -> dict[str, Tensor]:  # fmt: skip
-    """Adapt to a batch of tasks at once, each from the same phi and state, and score them; (tasks,)."""
-    start = for_tasks(phi, state, len(tasks.support_x))
-    adapted, _ = adapt(OverTasks(loss), optimizer, *start, tasks.support_batches())
-    return score(network, kind, adapted, tasks)
+    context: Context,
+    steps: int | None = None,
+) -> tuple[Scores, Tensor]:
+    """Adapt to a batch of tasks at once, each from the same meta-parameters and state, and score them.
+
+    Args:
+        algorithm, kind, loss, meta, state, context: of the learner.
+        tasks: a batch of them, in floating point.
+        steps: inner steps to take; as many as the tasks have mini-batches where None.
+
+    Returns:
+        the scores of each protocol, (tasks,), and whether each task diverged, (tasks,): it then counts
+        with the kind's score of a diverged task.
+    """
+    number = len(tasks.support_x)
+    start = repeat_for_tasks(meta, number), repeat_for_tasks(state, number)
+    with task_noise(context, tasks.noise_seed[0]):
+        batches = islice(tasks.support_batches(), steps)
+        adapted, _ = algorithm.adapt(SumOverTasks(loss), *start, batches, context)
+    scores = kind.score(loss.network, adapted, tasks)
+    diverged = torch.stack([values.isnan() for values in scores.values()]).any(0)
+    instead = kind.score_if_diverged(tasks)
+    counted = {name: torch.where(score.isnan(), instead, score) for name, score in scores.items()}
+    return counted, diverged

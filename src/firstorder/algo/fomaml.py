@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from firstorder.algo.base import MetaAlgorithm
+from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.inner_loop import Batch, Loss
 from firstorder.inner_optimizer import State
-from firstorder.meta_gradient import MetaGradient, fomaml
+from firstorder.meta_gradient import Meta, MetaGradient, fomaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +30,6 @@ class FOMAML(MetaAlgorithm):
             )
 
     def meta_gradient(
-        self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+        self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context
     ) -> MetaGradient:
-        return fomaml(loss, self.optimizer, phi, state, batches)
+        return fomaml(*self.inner(loss, meta, context), state, batches)

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from firstorder.algo.base import MetaAlgorithm
+from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.inner_loop import Batch, Loss
 from firstorder.inner_optimizer import State
-from firstorder.meta_gradient import MetaGradient, combination
+from firstorder.meta_gradient import Meta, MetaGradient, combination
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +45,6 @@ class GradientCombination(MetaAlgorithm):
         return [weight / sum(weights) for weight in weights] if self.average else weights
 
     def meta_gradient(
-        self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+        self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context
     ) -> MetaGradient:
-        return combination(loss, self.optimizer, phi, state, batches, self.step_weights)
+        return combination(*self.inner(loss, meta, context), state, batches, self.step_weights)

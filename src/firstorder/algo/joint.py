@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from firstorder.algo.base import MetaAlgorithm
+from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.inner_loop import Batch, Loss
 from firstorder.inner_optimizer import State
-from firstorder.meta_gradient import MetaGradient, joint
+from firstorder.meta_gradient import Meta, MetaGradient, joint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +18,6 @@ class Joint(MetaAlgorithm):
     """
 
     def meta_gradient(
-        self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+        self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context
     ) -> MetaGradient:
-        return joint(loss, self.optimizer, phi, state, batches)
+        return joint(*self.inner(loss, meta, context), state, batches)

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from firstorder.algo.base import MetaAlgorithm
-from firstorder.inner_loop import Batch, Loss
+from firstorder.algo.base import Context, MetaAlgorithm
+from firstorder.inner_loop import Batch, InnerLoop, Loss
 from firstorder.inner_optimizer import State
-from firstorder.meta_gradient import MetaGradient, maml, maml_checkpointed, maml_first_order
+from firstorder.meta_gradient import Meta, MetaGradient, maml, maml_checkpointed, maml_first_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +43,12 @@ class MAML(MetaAlgorithm):
             )
 
     def meta_gradient(
-        self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+        self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context
     ) -> MetaGradient:
+        def inner(meta: Meta) -> InnerLoop:
+            return self.inner(loss, meta, context)
+
         if self.first_order:
-            return maml_first_order(loss, self.optimizer, phi, state, batches)
+            return maml_first_order(*inner(meta), state, batches)
         differentiate = maml_checkpointed if self.checkpoint else maml
-        return differentiate(loss, self.optimizer, phi, state, batches)
+        return differentiate(loss, inner, meta, state, batches)

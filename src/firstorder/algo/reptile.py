@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from firstorder.algo.base import MetaAlgorithm
+from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.inner_loop import Batch, Loss
 from firstorder.inner_optimizer import State
-from firstorder.meta_gradient import MetaGradient, reptile
+from firstorder.meta_gradient import Meta, MetaGradient, reptile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +21,9 @@ class Reptile(MetaAlgorithm):
     divide_by_inner_lr: bool = False
 
     def meta_gradient(
-        self, loss: Loss, phi: Tensor, state: State, batches: Sequence[Batch]
+        self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context
     ) -> MetaGradient:
-        found = reptile(loss, self.optimizer, phi, state, batches)
+        found = reptile(*self.inner(loss, meta, context), state, batches)
         if self.divide_by_inner_lr:
-            found = found._replace(direction=found.direction / self.inner_lr)
+            found = found._replace(direction={"phi": found.direction["phi"] / self.inner_lr})
         return found

@@ -11,28 +11,32 @@ both sides are computed and (a, b) fitted.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
+from firstorder.algo import FOMAML, MAML, Reptile
+from firstorder.algo.base import Context, MetaAlgorithm
+from firstorder.analysis.base import Analysis
 from firstorder.data.sampler import TRAIN, EpisodeSampler
 from firstorder.data.source import TaskSource
 from firstorder.inner_loop import Loss
-from firstorder.inner_optimizer import SGD
-from firstorder.meta_gradient import MetaGradient, fomaml, maml, reptile
 from firstorder.network import Network
-from firstorder.task.loss import CRITERIA, TaskLoss
+from firstorder.task.loss import TaskLoss
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MINIBATCHES = 11  # of a task: a prime, see `orders`
 
 # How each direction becomes the g of Section 5.1.
-ALGORITHMS: dict[str, tuple[Callable[..., MetaGradient], Callable[[float], float]]] = {
-    "MAML": (maml, lambda alpha: 1.0),  # a gradient
-    "FOMAML": (fomaml, lambda alpha: 1 / alpha),  # a weight change
-    "Reptile": (reptile, lambda alpha: 1 / alpha),
+ALGORITHMS: dict[str, tuple[type[MetaAlgorithm], Callable[[float], float]]] = {
+    "MAML": (MAML, lambda alpha: 1.0),  # a gradient
+    "FOMAML": (FOMAML, lambda alpha: 1 / alpha),  # a weight change
+    "Reptile": (Reptile, lambda alpha: 1 / alpha),
 }
 
 
@@ -81,11 +85,12 @@ def expected_direction(
     algorithm: str, loss: Loss, phi: Tensor, x: Tensor, y: Tensor, k: int, alpha: float
 ) -> Tensor:
     """Return E[g] of one task, (d,), over sequences of k of its mini-batches, by the real algorithm."""
-    direction, scale = ALGORITHMS[algorithm]
+    kind, scale = ALGORITHMS[algorithm]
+    rule = kind(inner_steps=k, inner_batch_size=x.shape[1], inner_lr=alpha, inner_optimizer="sgd")
 
     def one(order: Tensor) -> Tensor:
         batches = [(x[i], y[i]) for i in order]
-        return direction(loss, SGD(alpha), phi, (), batches).direction
+        return rule.meta_gradient(loss, {"phi": phi}, (), batches, Context()).direction["phi"]
 
     return scale(alpha) * vmap(one)(orders(len(x))[:, :k]).mean(0)
 
@@ -102,7 +107,7 @@ def fit(direction: Tensor, avg_grad: Tensor, avg_grad_inner: Tensor, alpha: floa
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expansion:
+class Expansion(Analysis):
     """Measure the coefficients of Eq. 33-41 for a network, its initialisation and its tasks.
 
     Tasks and mini-batches are drawn once and shared by both sides of the equations.
@@ -136,7 +141,7 @@ class Expansion:
         if not all(2 <= k <= MINIBATCHES for k in self.steps):
             raise ValueError(f"analysis.steps={list(self.steps)} must lie in 2 to {MINIBATCHES}")
 
-    def draw(self) -> list[tuple[Tensor, Tensor]]:
+    def draw_tasks(self) -> list[tuple[Tensor, Tensor]]:
         """Return the tasks, each as its mini-batches (11, samples, ...) in double precision."""
         source: TaskSource = self.source
         source.prepare()
@@ -145,11 +150,12 @@ class Expansion:
             source=source, split="train", stream=TRAIN, seed=self.seed, ways=self.ways,
             shots=MINIBATCHES * self.batch_shots, query_shots=0,
             steps=MINIBATCHES, batch_size=self.ways * self.batch_shots,
+            size_settings="analysis.batch_shots",
         )  # fmt: skip
 
         def cut(index: int) -> tuple[Tensor, Tensor]:
             task = sampler[index].to_float()
-            x, y = task.support_x[task.order], task.support_y[task.order]
+            x, y = task.support_x[task.batch_indices], task.support_y[task.batch_indices]
             return x.double(), y.double() if y.is_floating_point() else y
 
         return [cut(index) for index in range(self.tasks)]
@@ -163,8 +169,8 @@ class Expansion:
         """
         module: nn.Module = self.model
         network = Network(module.double())
-        loss = TaskLoss(network, CRITERIA[self.source.kind], self.loss_reduction)
-        phi, tasks = network.initial(), self.draw()
+        loss = TaskLoss(network, self.source.kind.criterion, self.loss_reduction)
+        phi, tasks = network.initial(), self.draw_tasks()
         pairs = [average_gradients(loss, phi, x, y) for x, y in tasks]
         avg_grad, inner = (torch.stack(each).mean(0) for each in zip(*pairs, strict=True))
         rows = []
@@ -209,3 +215,8 @@ class Expansion:
                 "order": f"{growth / math.log(second['alpha'] / first['alpha']):.3f}",
             })  # fmt: skip
         return pd.DataFrame(rows)
+
+    def draw(self, table: pd.DataFrame) -> "Figure":
+        from firstorder.figures.expansion import draw_expansion  # matplotlib is slow to load
+
+        return draw_expansion(table)

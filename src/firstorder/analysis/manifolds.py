@@ -8,14 +8,18 @@ centres. The second task is steeper: its expected loss is least elsewhere.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from firstorder.algo.base import MetaAlgorithm
+from firstorder.algo.base import Context, MetaAlgorithm
+from firstorder.analysis.base import Analysis
 from firstorder.inner_loop import Batch, trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Circle = tuple[float, float, float]  # centre x, centre y, radius
 
@@ -37,7 +41,7 @@ def between(one: Circle, other: Circle, weights: tuple[float, float] = (1.0, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifolds:
+class Manifolds(Analysis):
     """Run algorithms on the two tasks in turn and keep where they went.
 
     Attributes:
@@ -99,17 +103,19 @@ class Manifolds:
                     for inner, point in enumerate(self.inner_points(algorithm, phi, task))
                 ]
                 batches = [self.tasks[task]] * algorithm.inner_steps
-                found = algorithm.meta_gradient(circle_loss, phi, state, batches)
-                phi = phi - algorithm.outer_lr * (1 - iteration / self.iterations) * found.direction
+                context = Context(iteration=iteration, iterations=self.iterations)
+                found = algorithm.meta_gradient(circle_loss, {"phi": phi}, state, batches, context)
+                phi = phi - algorithm.outer_lr_at(context) * found.direction["phi"]
             rows.append((name, self.iterations, self.iterations % 2, 0, *phi.tolist()))
         return pd.DataFrame(rows, columns=["algorithm", "iteration", "task", "inner", "x", "y"])
 
     def inner_points(self, algorithm: MetaAlgorithm, phi: Tensor, task: int) -> list[Tensor]:
         """Return phi and where the inner loop goes from there."""
         batches = [self.tasks[task]] * algorithm.inner_steps
+        loop = algorithm.inner(circle_loss, {"phi": phi}, Context())
         return [
             phi,
-            *(s.phi for s in trajectory(circle_loss, algorithm.optimizer, phi, (), batches)),
+            *(step.phi for step in trajectory(*loop, (), batches)),
         ]
 
     def summarise(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -130,3 +136,12 @@ class Manifolds:
         rows.append(row("least mean squared distance", *self.least_distance))
         rows.append(row("least expected loss", *self.least_loss))
         return pd.DataFrame(rows)
+
+    def draw(self, table: pd.DataFrame) -> "Figure":
+        from firstorder.figures.manifolds import draw_manifolds  # matplotlib is slow to load
+
+        points = {
+            "least mean squared distance": self.least_distance,
+            "least expected loss": self.least_loss,
+        }
+        return draw_manifolds(table, self.circles, points)

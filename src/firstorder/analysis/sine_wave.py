@@ -3,25 +3,28 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
+from firstorder.analysis.base import Analysis
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.inner_loop import trajectory
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.learner import MetaLearner
 from firstorder.run.trainer import build_trainer
 from firstorder.task.episode import Episode
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 RANDOM = "random"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SineWave:
+class SineWave(Analysis):
     """Fit initialisations to the ten points of one wave, step by step.
 
     Attributes:
@@ -102,11 +105,7 @@ class SineWave:
 
     def fits(self, learner: MetaLearner, wave: Episode) -> list[tuple[str, int, float, float]]:
         """Return the wave, its support points, and the fits after each of `counts` steps."""
-        phi, optimizer = learner.phi.detach(), learner.evaluation_optimizer()
-        steps = trajectory(
-            learner.loss, optimizer, phi, learner.inner_state, wave.support_batches()
-        )
-        points = [phi, *(step.phi for step in steps)]
+        points = next(iter(learner.example(wave).weights.values()))
         curves = {("support", 0): (wave.support_x, wave.support_y), ("wave", 0): wave[2:4]}
         for count in self.counts:
             with torch.no_grad():
@@ -130,3 +129,8 @@ class SineWave:
             }
             rows.append({"initialisation": name, **errors})
         return pd.DataFrame(rows)
+
+    def draw(self, table: pd.DataFrame) -> "Figure":
+        from firstorder.figures.sine_wave import draw_sine_wave  # matplotlib is slow to load
+
+        return draw_sine_wave(table)

@@ -1,21 +1,23 @@
 """CIFAR-FS: the 100 classes of CIFAR-100, 600 images of each, split for few-shot learning."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
-from zipfile import ZipFile
+from pathlib import PurePosixPath
 
-from firstorder.data.images import fetch
-from firstorder.data.images.archive import ADVICE, identity, open_zip, read_entry
+from firstorder.data.images.archive import ADVICE, group_images, identity, open_zip, read_images
 from firstorder.data.images.cache import ReadClass
-from firstorder.data.images.pictures import Pictures, Target, read_pictures, resampling
+from firstorder.data.images.download import Download
+from firstorder.data.images.pictures import Target, resampling
 from firstorder.data.images.source import ImageSource
 
-FILE = "cifar100.zip"
-FOLDER = "cifar-fs"
-URL = "https://zenodo.org/record/7978538/files"
 IMAGES = 600  # of each class
+ZIP = Download(
+    title="CIFAR-FS",
+    folder="cifar-fs",
+    url="https://zenodo.org/record/7978538/files",
+    md5={"cifar100.zip": None},
+)
+CLASSES = PurePosixPath("cifar100/data")  # in the zip, the folder of the classes' folders
 SPLITS = {
     split: names.split()
     for split, names in {
@@ -44,8 +46,8 @@ class CifarFS(ImageSource):
 
     Args:
         root: folder that holds `cifar100.zip`, or a folder `cifar-fs` with it.
-        image_size: pixels a side; 84 gives it the shape of mini-ImageNet, to develop without that.
-        resize_filter: Pillow filter to enlarge the 32x32 images with.
+        image_size: pixels a side; 84 gives images the shape of mini-ImageNet's, to stand in for them.
+        resize_filter: Pillow filter for other sizes than 32.
         rotations, augment: as in `ImageSource`.
         download: fetch the zip where `root` lacks it.
         mirror: URL or folder to fetch it from in place of Zenodo.
@@ -67,29 +69,26 @@ class CifarFS(ImageSource):
         download: bool = True,
         mirror: str | None = None,
     ) -> None:
-        super().__init__(rotations=rotations, augment=augment)
-        self.root, self.download, self.mirror = root, download, mirror
         self.target = Target(image_size, "RGB", resampling(resize_filter))
+        super().__init__(input_shape=self.target.shape, rotations=rotations, augment=augment)
+        self.root, self.download, self.mirror = root, download, mirror
 
     def key(self) -> dict[str, object]:
-        return {**self.target.key(), "files": identity(self._archive())}
+        return {**self.target.key(), "files": identity(*ZIP.find(self.root))}
 
     def fetch(self) -> None:
         """Download the zip that `root` lacks."""
-        if self.download and fetch.find(FILE, self.root, FOLDER) is None:
-            try:
-                fetch.fetch(fetch.Remote(FILE, None, (URL,)), fetch.downloads(FOLDER), self.mirror)
-            except ValueError as error:
-                raise ValueError(f"{self._how_to_get()} ({error})") from None
+        if self.download:
+            ZIP.fetch(self.root, self.mirror)
 
     def read(self) -> Iterator[tuple[str, ReadClass]]:
-        path = self._archive()
+        (path,) = ZIP.find(self.root)
         archive = open_zip(path)
-        files = defaultdict(list)
-        for entry in sorted(archive.namelist()):
-            parts = PurePosixPath(entry).parts
-            if parts[:2] == ("cifar100", "data") and entry.endswith(".png"):
-                files[parts[2]].append(entry)
+        files = {
+            folder.name: files
+            for folder, files in group_images(archive).items()
+            if folder.parent == CLASSES
+        }
         names = [name for split in SPLITS.values() for name in split]
         complete = sum(len(files.get(name, ())) == IMAGES for name in names)
         if complete < len(names) or len(files) > len(names):
@@ -98,20 +97,7 @@ class CifarFS(ImageSource):
                 f"classes with {IMAGES} images; {ADVICE}"
             )
         for name in names:
-            yield name, partial(_pictures, archive, files[name], self.target)
+            yield name, partial(read_images, archive, files[name], self.target)
 
     def split(self, names: Sequence[str]) -> dict[str, list[str]]:
         return SPLITS
-
-    def _archive(self) -> Path:
-        path = fetch.find(FILE, self.root, FOLDER)
-        if path is None:
-            raise ValueError(self._how_to_get())
-        return path
-
-    def _how_to_get(self) -> str:
-        return fetch.how_to_get("CIFAR-FS", [f"{FILE} (from {URL})"], self.root, FOLDER)
-
-
-def _pictures(archive: ZipFile, files: list[str], target: Target) -> Pictures:
-    return read_pictures(((file, partial(read_entry, archive, file)) for file in files), target)

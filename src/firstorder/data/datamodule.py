@@ -1,4 +1,7 @@
-"""Serve the episodes of a run to Lightning."""
+"""The episodes of a run, as Lightning asks for them."""
+
+import logging
+from typing import Literal
 
 import torch
 from lightning import LightningDataModule
@@ -9,18 +12,20 @@ from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeLoader, Episode
 from firstorder.data.source import TaskSource
 from firstorder.task.episode import Episode
 
+logger = logging.getLogger(__name__)
+
 
 class EpisodeDataModule(LightningDataModule):
-    """Serve N-way K-shot episodes for training, for a look while it runs, and for the final test.
+    """Serve N-way K-shot episodes for training, for validation meanwhile, and for the final test.
 
-    The look goes to the validation split, or, where a data set has none, to fresh tasks from the
-    training classes: never to the test split.
+    Validation is on tasks of the validation split, or, where a data set has none, on other tasks of the
+    training split, see `monitor_split`. It never sees the test split.
 
     Args:
         source: where tasks come from.
         algorithm: its hyper-parameters say how training tasks are cut into mini-batches.
-        evaluation: the same for evaluation.
-        seed: every episode is a function of it, of its stream and of its index.
+        evaluation: the same for validation and test tasks.
+        seed: every episode is a function of the seed, of its stream and of its index.
         ways: N, classes a task.
         shots: K, support images a class at evaluation.
         train_shots: images a class in training, the tail included.
@@ -53,19 +58,41 @@ class EpisodeDataModule(LightningDataModule):
         self.source, self.algorithm, self.evaluation = source, algorithm, evaluation
         self.seed, self.ways, self.shots, self.train_shots = seed, ways, shots, train_shots
         self.outer_steps, self.workers = outer_steps, workers
-        self._is_open = False
+        self._is_prepared = self._is_open = False
 
     def prepare_data(self) -> None:
-        self.source.prepare()
+        """Fetch and prepare the data once, although Lightning asks again before the final test."""
+        if not self._is_prepared:
+            self.source.prepare()
+            self._is_prepared = True
 
     def setup(self, stage: str = "") -> None:
-        """Open the data, and draw one episode of each stream so that a wrong size fails at once."""
-        if self._is_open:  # Lightning asks again before the final test
+        """Open the data once, and draw an episode of each stream so that a wrong size fails at once."""
+        if self._is_open:
             return
         self.source.setup()
         self._is_open = True
         for sampler in (self.training_sampler(), self.monitor_sampler(), self.test_sampler()):
             sampler[0]
+        validates = stage != "test" and self.evaluation.monitor_every > 0
+        reports = self.trainer is None or self.trainer.is_global_zero
+        if validates and reports and self.monitor_split == "train":
+            logger.info(
+                "%s has no validation classes: %s/* is measured on tasks of the training classes",
+                self.source.name,
+                self.monitor_prefix,
+            )
+
+    @property
+    def monitor_split(self) -> Literal["val", "train"]:
+        """The split that validation tasks are drawn from; known after `setup`."""
+        classes = self.source.classes  # empty for regression, where all splits are alike
+        return "val" if not classes or classes.get("val", 0) > 0 else "train"
+
+    @property
+    def monitor_prefix(self) -> Literal["val", "train_tasks"]:
+        """The first part of the names of validation metrics, which says where they are measured."""
+        return "val" if self.monitor_split == "val" else "train_tasks"
 
     def training_sampler(self) -> EpisodeSampler:
         """Draw training tasks: the support set without the tail, and the tail as query set."""
@@ -74,13 +101,12 @@ class EpisodeDataModule(LightningDataModule):
             source=self.source, split="train", stream=TRAIN, seed=self.seed, ways=self.ways,
             shots=self.train_shots - algorithm.tail_shots, query_shots=algorithm.tail_shots,
             steps=algorithm.support_steps, batch_size=algorithm.inner_batch_size,
-            replacement=algorithm.replacement,
+            replacement=algorithm.replacement, size_settings="data.train_shots",
         )  # fmt: skip
 
     def monitor_sampler(self) -> EpisodeSampler:
-        """Draw evaluation tasks for a look while training runs."""
-        has_validation = self.source.classes.get("val", 1) > 0
-        return self._evaluation_sampler("val" if has_validation else "train", MONITOR)
+        """Draw evaluation tasks for validation while training runs."""
+        return self._evaluation_sampler(self.monitor_split, MONITOR)
 
     def test_sampler(self) -> EpisodeSampler:
         """Draw evaluation tasks for the final test."""
@@ -92,6 +118,7 @@ class EpisodeDataModule(LightningDataModule):
             source=self.source, split=split, stream=stream, seed=self.seed, ways=self.ways,
             shots=self.shots, query_shots=settings.query_shots,
             steps=settings.inner_steps, batch_size=settings.inner_batch_size,
+            size_settings="data.shots or eval.query_shots",
         )  # fmt: skip
 
     def train_dataloader(self) -> EpisodeLoader:
@@ -110,7 +137,7 @@ class EpisodeDataModule(LightningDataModule):
     def transfer_batch_to_device(
         self, batch: Episode, device: torch.device, dataloader_idx: int
     ) -> Episode:
-        """Move a batch as Lightning does, where there is anything to move: its walk costs as much."""
+        """Move a batch to the device, and skip Lightning's slow search for tensors where it is there."""
         if batch.support_x.device == device:
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)

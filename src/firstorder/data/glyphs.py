@@ -1,8 +1,8 @@
 """Glyphs: letters of many scripts, drawn from the fonts that come with matplotlib.
 
-The embedded data set: nothing to download, and few-shot in earnest, since the scripts of the test
-split are never seen in training. Of letters that look alike (Latin A, Greek Alpha and Cyrillic A; o
-and O) only the first is kept, whatever their splits, so that no shape is in two classes.
+Nothing has to be downloaded, and yet testing is on new classes, since the scripts of the test split
+are never seen in training. Of letters that look alike (Latin A, Greek Alpha and Cyrillic A; o and O)
+only the first is kept, whatever their splits, so that no shape is in two classes.
 """
 
 import math
@@ -24,8 +24,8 @@ from firstorder.data.images.source import ImageSource
 
 SIZE = 28  # pixels a side
 VARIANTS = 20  # of each letter
-FACES = 4  # a letter is taken if at least so many faces draw it
-DIFFERENCE = 0.35  # of their ink, between any two letters
+FACES = 4  # a letter is taken if at least so many typefaces draw it
+DIFFERENCE = 0.35  # the least share of their ink in which two letters must differ
 SPLITS = {  # scripts by the first word of their letters' Unicode names
     "train": ("LATIN", "GREEK", "CYRILLIC", "COPTIC", "LISU", "CANADIAN", "ARABIC"),
     "val": ("ARMENIAN", "OLD"),  # OLD ITALIC
@@ -36,16 +36,17 @@ SPLITS = {  # scripts by the first word of their letters' Unicode names
 class Glyphs(ImageSource):
     """Draw tasks from printed letters: 28x28 grey pixels, 255 for the background and 0 for ink.
 
-    A class is one letter in 20 variants, from different faces and small random affine changes.
+    A class is one letter in 20 variants, from different typefaces and with small random affine changes.
     """
 
     name = "glyphs"
 
     def __init__(self) -> None:
-        super().__init__(rotations=False)  # turned syllabics are other syllabics
+        # No rotated classes: a rotated Canadian syllabic is another one.
+        super().__init__(input_shape=(1, SIZE, SIZE))
 
     def key(self) -> dict[str, object]:
-        """Return what decides the pixels: versions of this drawing, fonts and rasteriser."""
+        """Return what decides the pixels: the versions of this drawing, the fonts and the rasteriser."""
         return {"drawing": 1, "fonts": matplotlib.__version__, "rasteriser": PIL.__version__}
 
     def read(self) -> Iterator[tuple[str, ReadClass]]:
@@ -63,7 +64,7 @@ class Glyphs(ImageSource):
 
 
 def _letters() -> dict[str, list[Path]]:
-    """Return the letters of all scripts in the order of `SPLITS`, and the faces that have each."""
+    """Return the letters of all scripts in the order of `SPLITS`, each with the fonts that have it."""
     faces = defaultdict(list)
     for path in sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("*.ttf")):
         if path.name.startswith(("DejaVuSans", "DejaVuSerif", "STIXGeneral")):
@@ -83,18 +84,18 @@ def _letters() -> dict[str, list[Path]]:
 
 def _distinct(letters: dict[str, list[Path]]) -> dict[str, list[Path]]:
     """Leave out letters that look like an earlier one."""
-    kept: dict[str, list[Path]] = {}
+    distinct: dict[str, list[Path]] = {}
     inks = np.empty((len(letters), SIZE * SIZE // 4), np.float32)
     for letter, faces in letters.items():
         upright = min(faces, key=lambda face: len(face.stem))  # DejaVuSans, else DejaVuSerif
         fitted = _warp(_outline(letter, upright), np.eye(2), np.zeros(2))
         ink = fitted.reshape(SIZE // 2, 2, SIZE // 2, 2).mean(axis=(1, 3)).ravel()
-        others = inks[: len(kept)]
+        others = inks[: len(distinct)]
         difference = np.abs(others - ink).sum(axis=1) / np.maximum(others.sum(axis=1), ink.sum())
         if (difference > DIFFERENCE).all():
-            inks[len(kept)] = ink
-            kept[letter] = faces
-    return kept
+            inks[len(distinct)] = ink
+            distinct[letter] = faces
+    return distinct
 
 
 @cache
@@ -103,7 +104,7 @@ def _font(face: Path) -> ImageFont.FreeTypeFont:
 
 
 def _outline(letter: str, face: Path) -> Image.Image:
-    """Draw a letter large, white on black, and cut it out."""
+    """Draw a letter large, white on black, and crop the picture to it."""
     left, top, right, bottom = _font(face).getbbox(letter)
     picture = Image.new("L", (math.ceil(right - left) + 4, math.ceil(bottom - top) + 4))
     ImageDraw.Draw(picture).text((2 - left, 2 - top), letter, 255, _font(face))
@@ -111,7 +112,7 @@ def _outline(letter: str, face: Path) -> Image.Image:
 
 
 def _warp(outline: Image.Image, matrix: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Fit an outline into the middle of a small picture, then map it by `matrix` and `shift`."""
+    """Fit an outline into the middle of a 28x28 picture, then map it by `matrix` and `shift`."""
     inverse = np.linalg.inv(matrix) * max(outline.size) / (2 * 0.7 * SIZE)
     corner = np.array(outline.size) / 2 - inverse @ (SIZE + 2 * shift)
     (a, b), (c, d) = inverse

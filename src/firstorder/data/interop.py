@@ -1,4 +1,4 @@
-"""Use learn2learn beside firstorder, without what only its package's `__init__` needs."""
+"""Import learn2learn without gym and torchvision, which only its `__init__` needs."""
 
 import sys
 from importlib import import_module
@@ -12,9 +12,9 @@ def import_learn2learn(part: str) -> ModuleType:
     """Import one part of learn2learn, such as "algorithms.maml" or "data".
 
     learn2learn's `__init__` loads every part at once, and with them gym and torchvision. Here the
-    package is registered without running it, and a part is loaded when it is first asked for: after
-    this call, `import learn2learn as l2l` and `l2l.data.MetaDataset` work as ever, and only
-    `l2l.vision` asks for torchvision. A learn2learn that was imported before is left as it is.
+    package is registered without running its `__init__`, and a part is loaded when it is first used:
+    after this call, `import learn2learn as l2l` and `l2l.data.MetaDataset` work as usual, and only
+    `l2l.vision` needs torchvision. A learn2learn that was imported before is left as it is.
 
     Raises:
         ValueError: learn2learn is not installed.
@@ -30,7 +30,7 @@ def import_learn2learn(part: str) -> ModuleType:
 
 
 def _import_part(name: str) -> ModuleType:
-    """Answer `learn2learn.<name>`, as a module's `__getattr__` (PEP 562)."""
+    """Import `learn2learn.<name>` when it is first used: a module's `__getattr__` (PEP 562)."""
     try:
         return import_module(f"learn2learn.{name}")
     except ModuleNotFoundError as error:

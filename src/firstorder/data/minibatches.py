@@ -1,21 +1,21 @@
-"""How the support set of a task is cut into mini-batches, as rows of indices."""
+"""How the support set of a task is cut into mini-batches, given as rows of indices."""
 
 import numpy as np
 
 
 def cycle_minibatches(n: int, batch: int, steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Return `steps` mini-batches of indices into n samples, (steps, batch), by running through them.
+    """Return mini-batches that run through n samples again and again, (steps, batch) indices.
 
-    The samples are shuffled, run through, reshuffled, and so on. A batch may span two epochs and then
-    hold a sample twice, as in the authors' code.
+    The samples are shuffled anew before each epoch. A mini-batch may span the end of one epoch and the
+    beginning of the next, and then hold a sample twice, as in the authors' code.
     """
     epochs = -(-steps * batch // n)
-    order = np.concatenate([rng.permutation(n) for _ in range(epochs)])
-    return order[: steps * batch].reshape(steps, batch)
+    indices = np.concatenate([rng.permutation(n) for _ in range(epochs)])
+    return indices[: steps * batch].reshape(steps, batch)
 
 
 def replacement_minibatches(n: int, batch: int, steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Return mini-batches each drawn anew: no sample twice in one, independent between them.
+    """Return mini-batches drawn independently, without a sample twice in one: (steps, batch) indices.
 
     Raises:
         ValueError: a mini-batch is larger than the set it is drawn from.

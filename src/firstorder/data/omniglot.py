@@ -1,46 +1,50 @@
 """Omniglot: 1623 hand-written characters of 50 alphabets, 20 drawings of each."""
 
 import random
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from zipfile import ZipFile
 
-from firstorder.data.images import fetch
-from firstorder.data.images.archive import ADVICE, identity, open_zip, read_entry
+from firstorder.data.images.archive import ADVICE, group_images, identity, open_zip, read_images
 from firstorder.data.images.cache import ReadClass
-from firstorder.data.images.pictures import Pictures, Target, read_pictures, resampling
+from firstorder.data.images.download import Download
+from firstorder.data.images.pictures import Target, resampling
 from firstorder.data.images.source import ImageSource
 
 SIZE = 28  # pixels a side
 DRAWINGS = 20  # of each character
 CHARACTERS = {"images_background.zip": 964, "images_evaluation.zip": 659}
 TRAIN = 1200  # characters; the other 423 are for testing
-URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
-MD5 = {
-    "images_background.zip": "68d2efa1b9178cc56df9314c21c6e718",
-    "images_evaluation.zip": "6b91aef0f799c5bb55b94e3f2daec811",
-}
+ZIPS = Download(
+    title="Omniglot",
+    folder="omniglot",
+    url="https://raw.githubusercontent.com/brendenlake/omniglot/master/python",
+    md5={
+        "images_background.zip": "68d2efa1b9178cc56df9314c21c6e718",
+        "images_evaluation.zip": "6b91aef0f799c5bb55b94e3f2daec811",
+    },
+)
 
 
 class Omniglot(ImageSource):
     """Draw tasks from Omniglot (Lake et al. 2015), read from its two official zips.
 
     Pixels are 255 for the background and 0 for ink, as the paper's code has them. The archives are
-    judged by their content, so that re-packed ones serve as well.
+    checked by their content, so that re-packed ones serve as well.
 
     Args:
         root: folder that holds the zips, or a folder `omniglot` with them.
         resize_filter: Pillow filter for 105 -> 28 pixels; the paper's code used "nearest".
         rotations: add the training characters turned by 90, 180 and 270 degrees as classes.
-        validation_classes: how many of the 1200 training characters to validate on; 0 in the paper.
-        split_seed: seed of the shuffle that parts training from test characters.
+        validation_classes: how many of the 1200 training characters to validate on instead; 0, as in
+            the paper, validates on training characters.
+        split_seed: seed of the shuffle that separates training from test characters.
         download: fetch the zips where `root` lacks them.
         mirror: URL or folder to fetch them from in place of GitHub.
 
     Raises:
-        ValueError: where a setting is impossible.
+        ValueError: an unknown filter, or too many validation classes.
     """
 
     name = "omniglot"
@@ -56,72 +60,57 @@ class Omniglot(ImageSource):
         download: bool = True,
         mirror: str | None = None,
     ) -> None:
-        super().__init__(rotations=rotations)
+        self.target = Target(SIZE, "L", resampling(resize_filter))
+        super().__init__(
+            input_shape=self.target.shape,
+            rotations=rotations,
+            validation_classes=validation_classes,
+        )
         if not 0 <= validation_classes < TRAIN:
             raise ValueError(
                 f"data.source.validation_classes={validation_classes} must be between 0 and "
                 f"{TRAIN - 1}: it is taken from the {TRAIN} training characters"
             )
         self.root, self.download, self.mirror = root, download, mirror
-        self.target = Target(SIZE, "L", resampling(resize_filter))
-        self.validation_classes, self.split_seed = validation_classes, split_seed
+        self.split_seed = split_seed
 
     def key(self) -> dict[str, object]:
         """Return what decides the pixels."""
-        return {**self.target.key(), "archives": identity(*self._archives())}
+        return {**self.target.key(), "archives": identity(*ZIPS.find(self.root))}
 
     def fetch(self) -> None:
         """Download the zips that `root` lacks."""
-        for file in CHARACTERS:
-            if self.download and fetch.find(file, self.root, self.name) is None:
-                remote = fetch.Remote(file, MD5[file], (URL,))
-                try:
-                    fetch.fetch(remote, fetch.downloads(self.name), self.mirror)
-                except ValueError as error:
-                    how = fetch.how_to_get("Omniglot", list(CHARACTERS), self.root, self.name)
-                    raise ValueError(f"{how} ({error})") from None
+        if self.download:
+            ZIPS.fetch(self.root, self.mirror)
 
     def read(self) -> Iterator[tuple[str, ReadClass]]:
         """Yield the characters of both archives, sorted by alphabet, then character."""
-        found: dict[str, tuple[ZipFile, list[str]]] = {}
-        for path in self._archives():
+        drawings: dict[str, tuple[ZipFile, list[str]]] = {}
+        for path in ZIPS.find(self.root):
             archive = open_zip(path)
             for character, files in _characters(archive, path).items():
-                found[character] = archive, files
-        for character in sorted(found, key=lambda name: name.split("/")):
-            yield character, partial(_drawings, *found[character], self.target)
+                drawings[character] = archive, files
+        for character in sorted(drawings, key=lambda name: name.split("/")):
+            yield character, partial(read_images, *drawings[character], self.target)
 
     def split(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Shuffle the characters with Python's generator, as the paper's code does."""
         shuffled = list(names)
         random.Random(self.split_seed).shuffle(shuffled)
-        cut = TRAIN - self.validation_classes
-        return {"train": shuffled[:cut], "val": shuffled[cut:TRAIN], "test": shuffled[TRAIN:]}
-
-    def _archives(self) -> list[Path]:
-        found = [fetch.find(file, self.root, self.name) for file in CHARACTERS]
-        paths = [path for path in found if path is not None]
-        if len(paths) < len(found):
-            how = fetch.how_to_get("Omniglot", list(CHARACTERS), self.root, self.name)
-            raise ValueError(f"{how}, or let them be fetched with data.source.download=true")
-        return paths
+        return {"train": shuffled[:TRAIN], "val": [], "test": shuffled[TRAIN:]}
 
 
 def _characters(archive: ZipFile, path: Path) -> dict[str, list[str]]:
-    """Group an archive's drawings by character, and make sure that it is the official content."""
-    files = defaultdict(list)
-    for entry in sorted(archive.namelist()):
-        parts = PurePosixPath(entry).parts
-        if len(parts) == 4 and parts[3].endswith(".png") and not parts[3].startswith("."):
-            files[f"{parts[1]}/{parts[2]}"].append(entry)
-    complete = sum(len(drawings) == DRAWINGS for drawings in files.values())
-    if len(files) != CHARACTERS[path.name] or complete != len(files):
+    """Return an archive's drawings by "alphabet/character", after checking that all are there."""
+    characters = {
+        "/".join(folder.parts[1:]): files
+        for folder, files in group_images(archive).items()
+        if len(folder.parts) == 3
+    }
+    complete = sum(len(drawings) == DRAWINGS for drawings in characters.values())
+    if len(characters) != CHARACTERS[path.name] or complete != len(characters):
         raise ValueError(
             f"{path} is not the official one: it holds {complete} characters of {DRAWINGS} "
             f"drawings in place of {CHARACTERS[path.name]}; {ADVICE}"
         )
-    return files
-
-
-def _drawings(archive: ZipFile, files: list[str], target: Target) -> Pictures:
-    return read_pictures(((file, partial(read_entry, archive, file)) for file in files), target)
+    return characters

@@ -6,6 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from firstorder.data.source import Task
+from firstorder.task.base import TaskKind
+from firstorder.task.regression import Regression
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,8 @@ class Sinusoid:
     """
 
     name: ClassVar[str] = "sinusoid"
-    kind: ClassVar[str] = "regression"
+    kind: ClassVar[TaskKind] = Regression()
+    input_shape: ClassVar[tuple[int, ...]] = (1,)
     classes: ClassVar[dict[str, int]] = {}
     fingerprint: ClassVar[str] = "a~U[0.1,5] b~U[0,2pi] x~U[-5,5]"
 

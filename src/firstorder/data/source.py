@@ -1,12 +1,26 @@
-"""What a source of tasks offers, whether its tasks are images or sine waves."""
+"""What every source of tasks offers, whether its tasks are images or sine waves."""
 
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from firstorder.task.base import TaskKind
+
+
+class TaskSizeError(ValueError):
+    """Say that a split cannot give tasks of the size that is asked for."""
+
+
+class TooFewImages(TaskSizeError):
+    """Say that a task takes more images of a class than it has.
+
+    A source does not know which setting asked for so many; `EpisodeSampler`, which does, adds it to
+    the sentence.
+    """
+
 
 class Task(NamedTuple):
-    """Hold what a source draws for one task; see `Episode` for the shapes."""
+    """Hold one task as a source draws it; see `Episode` for the shapes."""
 
     support_x: np.ndarray
     support_y: np.ndarray
@@ -15,20 +29,27 @@ class Task(NamedTuple):
 
 
 class TaskSource(Protocol):
-    """Draw tasks of a split, as a pure function of the generator that is handed in.
+    """Draw tasks of a split, as a pure function of the random generator that is handed in.
 
     Attributes:
         name: the name in results and tables.
-        kind: "classification" or "regression".
+        kind: what kind of tasks they are, see `firstorder.task`.
+        input_shape: shape of one input, such as (1, 28, 28) for channels, height and width. It follows
+            from the settings and is known before any data are read, so that a network can be sized;
+            None until `setup` where only the data can tell.
         fingerprint: hex digest of the data, so that a result says which copy it came from.
-        classes: number of classes in each split; empty for regression.
+        classes: number of classes in "train", "val" and "test"; empty for regression. "val" is 0
+            where a data set has no validation classes.
     """
 
     @property
     def name(self) -> str: ...
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> TaskKind: ...
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None: ...
 
     @property
     def fingerprint(self) -> str: ...
@@ -45,5 +66,9 @@ class TaskSource(Protocol):
     def draw(
         self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
     ) -> Task:
-        """Draw one task: `ways` classes, `shots` support and `query_shots` query images of each."""
+        """Draw one task: `ways` classes, `shots` support and `query_shots` query images of each.
+
+        Raises:
+            TaskSizeError: the split is too small for that.
+        """
         ...

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from inspect import unwrap
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ class Compiler:
         if function not in self._functions:
             return NotImplemented
         leaves, structure = tree_flatten(args)
+        if any(holds_tensors(leaf) for leaf in leaves):  # they would be compiled in as constants
+            return NotImplemented
         tensors = [leaf.detach().contiguous() for leaf in leaves if isinstance(leaf, Tensor)]
         settings = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))
         key = (settings, torch.get_num_threads(), *((t.shape, t.dtype, t.device) for t in tensors))
@@ -49,6 +52,13 @@ class Compiler:
             self._compiled[key] = compile_function(function, leaves, structure)
         runner, out = self._compiled[key]
         return tree_unflatten(runner(tensors), out)
+
+
+def holds_tensors(setting: Any) -> bool:
+    """Tell whether a dataclass among a call's settings, such as an optimiser, has tensors in it."""
+    return is_dataclass(setting) and any(
+        isinstance(value, Tensor) or holds_tensors(value) for value in vars(setting).values()
+    )
 
 
 def compile_function(

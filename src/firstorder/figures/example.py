@@ -1,23 +1,24 @@
 """One test task, and what the learner makes of it."""
 
+from collections.abc import Mapping, Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from firstorder.inner_loop import trajectory
-from firstorder.run.learner import MetaLearner
 from firstorder.task.episode import Episode
 
-
-def draw_example(learner: MetaLearner, task: Episode) -> Figure:
-    """Draw a task of the kind that the learner knows, with its predictions."""
-    draw = {"classification": draw_images, "regression": draw_curves}[learner.kind]
-    return draw(learner, task.to_float(learner.phi.dtype))
+Fits = Mapping[str, Sequence[tuple[int, Tensor]]]  # initialisation -> (inner steps, predictions)
 
 
-def draw_images(learner: MetaLearner, task: Episode) -> Figure:
-    """Draw a class a row: its support images, then its query images with the predicted classes."""
-    predicted = learner.network(learner.adapt(task), task.query_x).argmax(-1)
+def draw_images(task: Episode, logits: Tensor) -> Figure:
+    """Draw a class a row: its support images, then its query images with the predicted classes.
+
+    Args:
+        task: of images (n, C, H, W) in [0, 1].
+        logits: (m, ways) of the query images.
+    """
+    predicted = logits.argmax(-1)
     ways = int(task.support_y.max()) + 1
     shots, queries = len(task.support_y) // ways, len(task.query_y) // ways
     figure = Figure(figsize=(1.1 * (shots + queries) + 0.6, 1.2 * ways), layout="constrained")
@@ -43,28 +44,41 @@ def show_image(axes: Axes, image: Tensor, frame: str = "0.8") -> None:
         side.set(color=frame, linewidth=1 if frame == "0.8" else 3)
 
 
-def draw_curves(learner: MetaLearner, task: Episode) -> Figure:
-    """Draw the wave and the fits to its support points, from the learnt and a random initialisation."""
-    optimizer, batches = learner.evaluation_optimizer(), list(task.support_batches())
-    starts = {
-        "random initialisation": (learner.network.initial(), optimizer.init(learner.phi.detach())),
-        f"after {learner.algorithm.name}": (learner.phi.detach(), learner.inner_state),
-    }
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
-    for axes, (title, (phi, state)) in zip(
-        figure.subplots(1, 2, sharey=True), starts.items(), strict=True
-    ):
-        points = [phi, *(s.phi for s in trajectory(learner.loss, optimizer, phi, state, batches))]
-        for count in sorted({0, 1, min(8, len(batches)), len(batches)}):
-            fit = learner.network(points[count], task.query_x)
-            error = (fit - task.query_y).square().mean()
-            label = f"{count} steps, MSE {error:.2f}"
-            shade = 0.25 + 0.75 * count / len(batches)
-            axes.plot(
-                task.query_x[:, 0], fit.detach()[:, 0], color="tab:blue", alpha=shade, label=label
-            )
-        axes.plot(task.query_x[:, 0], task.query_y[:, 0], "k--", label="sine wave")
+def draw_curves(task: Episode, fits: Fits) -> Figure:
+    """Draw a function of one number and the fits to its support points, a panel an initialisation."""
+    figure, panels = _panels(len(fits))
+    order = task.query_x[:, 0].argsort()
+    x, y = task.query_x[order, 0], task.query_y[order, 0]
+    for axes, (title, steps) in zip(panels, fits.items(), strict=True):
+        for count, fit in steps:
+            shade = 0.25 + 0.75 * count / max(steps[-1][0], 1)
+            label = f"{count} steps, MSE {_error(fit, task):.2f}"
+            axes.plot(x, fit[order, 0], color="tab:blue", alpha=shade, label=label)
+        axes.plot(x, y, "k--", label="target")
         axes.plot(task.support_x[:, 0], task.support_y[:, 0], "k^", label="support points")
         axes.set(title=title, xlabel="x")
         axes.legend(fontsize=7)
     return figure
+
+
+def draw_scatter(task: Episode, fits: Fits) -> Figure:
+    """Draw predictions against targets, before and after adapting, a panel an initialisation."""
+    figure, panels = _panels(len(fits))
+    target = task.query_y.flatten()
+    for axes, (title, steps) in zip(panels, fits.items(), strict=True):
+        for (count, fit), color in zip((steps[0], steps[-1]), ("0.7", "tab:blue"), strict=True):
+            label = f"{count} steps, MSE {_error(fit, task):.2f}"
+            axes.plot(target, fit.flatten(), ".", color=color, label=label)
+        axes.plot([target.min(), target.max()], [target.min(), target.max()], "k--", linewidth=1)
+        axes.set(title=title, xlabel="target", ylabel="prediction")
+        axes.legend(fontsize=7)
+    return figure
+
+
+def _panels(number: int) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(4.5 * number, 3.5), layout="constrained")
+    return figure, figure.subplots(1, number, sharey=True, squeeze=False)[0]
+
+
+def _error(fit: Tensor, task: Episode) -> float:
+    return (fit - task.query_y).square().mean().item()

@@ -6,14 +6,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from firstorder.analysis.expansion import Expansion
-
 COLORS = {"MAML": "tab:blue", "FOMAML": "tab:orange", "Reptile": "tab:green"}
 SHADES = {"MAML": "Blues", "FOMAML": "Oranges", "Reptile": "Greens"}
 FORMULAS = {"MAML": r"2(k-1)", "FOMAML": r"k-1", "Reptile": r"\frac{1}{2}k(k-1)"}
 
 
-def draw_expansion(study: Expansion, table: pd.DataFrame) -> Figure:
+def draw_expansion(table: pd.DataFrame) -> Figure:
     """Draw coefficients against alpha, the ratio against k, and what the expansion leaves out."""
     figure = Figure(figsize=(13, 8), layout="constrained")
     figure.suptitle(

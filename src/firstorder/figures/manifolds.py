@@ -1,13 +1,15 @@
 """Iterates between two manifolds of solutions (Figure 2)."""
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle as CirclePatch
 
-from firstorder.analysis.manifolds import Manifolds
-
+Circle = tuple[float, float, float]  # centre x, centre y, radius
 COLORS = ("tab:blue", "tab:orange")  # of the two tasks
+MARKERS = (("*", "black", 15), ("P", "0.45", 10))  # of the points that theory knows
 SHOWN = 40  # iterations whose inner loops are drawn; later ones lie over them
 TITLES = {
     "reptile": "Reptile: the point near both manifolds",
@@ -15,12 +17,20 @@ TITLES = {
 }
 
 
-def draw_manifolds(study: Manifolds, table: pd.DataFrame) -> Figure:
-    """Draw each algorithm's iterates and inner loops between the circles that solve the tasks."""
+def draw_manifolds(
+    table: pd.DataFrame, circles: Sequence[Circle], points: Mapping[str, Sequence[float]]
+) -> Figure:
+    """Draw each algorithm's iterates and inner loops between the circles that solve the tasks.
+
+    Args:
+        table: a row for each point, as `firstorder.analysis.manifolds` measures them.
+        circles: (x, y, radius) of each task's solutions.
+        points: (x, y) of "least mean squared distance" and of "least expected loss".
+    """
     names = list(dict.fromkeys(table.algorithm))
     figure = Figure(figsize=(6.2 * len(names), 5.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        draw_circles(axes, study)
+        draw_circles(axes, circles, points)
         draw_path(axes, table[table.algorithm == name])
         axes.set_title(TITLES.get(name, name))
         axes.set(xlim=(-3.6, 2.4), ylim=(-2.6, 2.6), xticks=[], yticks=[], aspect="equal")
@@ -30,20 +40,16 @@ def draw_manifolds(study: Manifolds, table: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_circles(axes: Axes, study: Manifolds) -> None:
+def draw_circles(
+    axes: Axes, circles: Sequence[Circle], points: Mapping[str, Sequence[float]]
+) -> None:
     """Draw the solutions of both tasks and the points that theory knows."""
     places = [(0.9, 1.75), (1.5, -1.75)]
-    for number, (circle, color, place) in enumerate(
-        zip(study.circles, COLORS, places, strict=True), 1
-    ):
-        axes.add_patch(Circle(circle[:2], circle[2], fill=False, color=color, linewidth=2.5))
+    for number, (circle, color, place) in enumerate(zip(circles, COLORS, places, strict=True), 1):
+        axes.add_patch(CirclePatch(circle[:2], circle[2], fill=False, color=color, linewidth=2.5))
         axes.annotate(rf"$W_{number}$", place, color=color, fontsize=18)
-    x, y = study.least_distance
-    axes.plot(
-        x, y, "*", color="black", markersize=15, label="least mean squared distance", zorder=3
-    )
-    x, y = study.least_loss
-    axes.plot(x, y, "P", color="0.45", markersize=10, label="least expected loss", zorder=3)
+    for (name, (x, y)), (marker, color, size) in zip(points.items(), MARKERS, strict=True):
+        axes.plot(x, y, marker, color=color, markersize=size, label=name, zorder=3)
 
 
 def draw_path(axes: Axes, table: pd.DataFrame) -> None:

@@ -3,13 +3,11 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from firstorder.analysis.sine_wave import SineWave
-
 TITLES = {"random": "Random initialisation", "maml": "After MAML", "reptile": "After Reptile"}
 BLUES = ("0.6", "#9ecae1", "#4292c6", "#08306b")  # from before training on the wave to its end
 
 
-def draw_sine_wave(study: SineWave, table: pd.DataFrame) -> Figure:
+def draw_sine_wave(table: pd.DataFrame) -> Figure:
     """Draw a panel for each initialisation: the wave, its points, and the fits as steps go on."""
     names = list(dict.fromkeys(table.initialisation))
     figure = Figure(figsize=(4.6 * len(names), 4.2), layout="constrained")

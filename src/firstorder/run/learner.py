@@ -1,9 +1,8 @@
-"""The outer loop, as a LightningModule around an algorithm and the weights it learns."""
+"""The outer loop, as a LightningModule around an algorithm and what it learns."""
 
 import gc
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -12,28 +11,31 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torchmetrics import CatMetric
 
-from firstorder.algo.base import MetaAlgorithm
-from firstorder.algo.evaluation import PROTOCOLS, evaluate_tasks
+from firstorder.algo.base import Context, MetaAlgorithm
+from firstorder.algo.evaluation import evaluate_tasks
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.inner_loop import adapt
-from firstorder.inner_optimizer import InnerOptimizer, State
-from firstorder.meta_gradient import MetaGradient
+from firstorder.inner_loop import trajectory
+from firstorder.inner_optimizer import State
+from firstorder.meta_gradient import Meta, MetaGradient
 from firstorder.network import Network
+from firstorder.task.base import Example, Scores, TaskKind
 from firstorder.task.episode import Episode
-from firstorder.task.loss import CRITERIA, TaskLoss
+from firstorder.task.loss import TaskLoss
+
+DIVERGED = "diverged"
 
 
 class NotFiniteError(ValueError):
-    """Say that training diverged; the weights are still those before the bad iteration."""
+    """Training diverged; the weights are still those before the bad iteration."""
 
 
 class MetaLearner(LightningModule):
-    """Own the initialisation phi and the inner optimiser's state, and step phi along directions.
+    """Own the meta-parameters and the inner optimiser's state, and step them along directions.
 
     Args:
-        algorithm: gives the direction of a meta-batch.
+        algorithm: adapts to tasks and gives the direction of a meta-batch.
         module: the network; its own parameters are the first phi.
-        kind: "classification" or "regression".
+        kind: what kind of tasks it learns from.
         outer_steps: N, over which the outer step size falls.
         eval_inner_lr: alpha at evaluation, the algorithm's where None.
         parallel_evaluation: evaluate a batch of tasks at once; the same scores, at another speed.
@@ -45,7 +47,7 @@ class MetaLearner(LightningModule):
         self,
         algorithm: MetaAlgorithm,
         module: nn.Module,
-        kind: str,
+        kind: TaskKind,
         *,
         outer_steps: int,
         eval_inner_lr: float | None = None,
@@ -56,27 +58,48 @@ class MetaLearner(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.algorithm, self.kind = algorithm, kind
+        self.evaluated = (
+            algorithm if eval_inner_lr is None else algorithm.with_inner_lr(eval_inner_lr)
+        )
         self.outer_steps, self.log_every = outer_steps, log_every
-        self.eval_inner_lr, self.parallel_evaluation = eval_inner_lr, parallel_evaluation
+        self.parallel_evaluation = parallel_evaluation
         self.config = dict(config or {})
         self.network = Network(module)
-        self.loss = TaskLoss(self.network, CRITERIA[kind], algorithm.loss_reduction)
-        self.phi = nn.Parameter(self.network.initial())
-        state = algorithm.optimizer.init(self.phi.detach())
+        self.loss = TaskLoss(self.network, kind.criterion, algorithm.loss_reduction)
+        self.meta_parameters = nn.ParameterDict(algorithm.meta_parameters(self.network))
+        loop = algorithm.inner(self.loss, self.meta, self.context())
+        state = loop.optimizer.init(loop.phi)
         self._state_type, self._state_size = type(state), len(state)
         for index, tensor in enumerate(state):
             self.register_buffer(f"inner_state_{index}", tensor)
         self._losses: list[Tensor] = []
-        # One metric a protocol: torchmetrics gathers what other ranks scored.
-        self._scores = {name: CatMetric() for name in PROTOCOLS[kind]}
+        # torchmetrics gathers what other ranks scored; one metric a protocol, and one for divergence.
+        self._scores = {name: CatMetric() for name in (*kind.protocols, DIVERGED)}
         self.metrics = nn.ModuleDict(self._scores)
-        self.scores: dict[str, Tensor] = {}
+        self.scores: Scores = {}
+        self.diverged = 0
+
+    @property
+    def phi(self) -> nn.Parameter:
+        """The initialisation, (d,)."""
+        phi: nn.Parameter = self.meta_parameters["phi"]
+        return phi
+
+    @property
+    def meta(self) -> Meta:
+        """What the outer loop learns, detached."""
+        return {name: tensor.detach() for name, tensor in self.meta_parameters.items()}
 
     @property
     def inner_state(self) -> State:
         """The inner optimiser's state, which flows on from task to task in training."""
         names = (f"inner_state_{index}" for index in range(self._state_size))
         return self._state_type(*(getattr(self, name) for name in names))
+
+    def context(self, iteration: int = 0) -> Context:
+        """Return what a direction may depend on besides the task."""
+        network = self.network
+        return Context(network.layout, network.is_random, iteration, self.outer_steps)
 
     def setup(self, stage: str = "") -> None:
         """Make sure that the network takes what the data give.
@@ -87,6 +110,7 @@ class MetaLearner(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, EpisodeDataModule):
             return
+        self.network.module.to(self.device, self.phi.dtype)  # what isn't learnt goes along
         inputs = data.test_sampler()[0].to_float(self.phi.dtype).support_x
         try:
             with torch.no_grad():
@@ -101,14 +125,11 @@ class MetaLearner(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         outer = getattr(torch.optim, self.algorithm.outer_optimizer)
         built: torch.optim.Optimizer = outer(
-            [self.phi], lr=self.algorithm.outer_lr, **self.algorithm.outer_options
+            list(self.meta_parameters.values()),
+            lr=self.algorithm.outer_lr,
+            **self.algorithm.outer_options,
         )
         return built
-
-    def outer_lr(self, iteration: int) -> float:
-        """Return epsilon_i = epsilon_0 (1 - i/N) + epsilon_N i/N, i counted from 0."""
-        done = iteration / self.outer_steps
-        return self.algorithm.outer_lr * (1 - done) + self.algorithm.outer_lr_final * done
 
     def on_train_start(self) -> None:
         gc.unfreeze()  # what an earlier run of this process left
@@ -116,43 +137,47 @@ class MetaLearner(LightningModule):
         gc.freeze()  # what was made until now lives on: looking through it costs a tenth of a second
 
     def training_step(self, tasks: Episode, index: int) -> None:
+        context = self.context(self.global_step)
         found = self.algorithm.meta_batch(
-            self.loss, self.phi.detach(), self.inner_state, tasks.to_float(self.phi.dtype)
+            self.loss, self.meta, self.inner_state, tasks.to_float(self.phi.dtype), context
         )
         direction, state = self._average_over_ranks(found.direction, found.state)
-        if not is_finite(direction):
-            raise self._diverged(found)
+        if not are_finite(direction.values()):
+            raise self._diverged_at(found)
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         for group in optimizer.param_groups:
-            group["lr"] = self.outer_lr(self.global_step)
-        self.phi.grad = direction
-        before = self.phi.detach().clone()
+            group["lr"] = self.algorithm.outer_lr_at(context)
+        before = {name: tensor.clone() for name, tensor in self.meta.items()}
+        for name, parameter in self.meta_parameters.items():
+            parameter.grad = direction[name]
         optimizer.step()
-        if not is_finite(self.phi.detach()):  # the step was too long for a float
-            self.phi.detach().copy_(before)
-            raise self._diverged(found)
+        if not are_finite(self.meta.values()):  # the step was too long for a float
+            for name, tensor in self.meta.items():
+                tensor.copy_(before[name])
+            raise self._diverged_at(found)
         for index, tensor in enumerate(state):
             setattr(self, f"inner_state_{index}", tensor)
         self._log_losses(found.first_loss, found.last_loss)
 
-    def _diverged(self, found: MetaGradient) -> NotFiniteError:
+    def _diverged_at(self, found: MetaGradient) -> NotFiniteError:
         return NotFiniteError(
             f"the update of outer iteration {self.global_step} is not finite (inner loss"
-            f" {found.first_loss.item():.3g} at the first step, {found.last_loss.item():.3g} at the"
-            " last): lower algo.inner_lr or algo.outer_lr; the weights before it are kept"
+            f" {found.first_loss.item():.3g} an example at the first step, {found.last_loss.item():.3g}"
+            " at the last): lower algo.inner_lr or algo.outer_lr; the weights before it are kept"
         )
 
-    def _average_over_ranks(self, direction: Tensor, state: State) -> tuple[Tensor, State]:
+    def _average_over_ranks(self, direction: Meta, state: State) -> tuple[Meta, State]:
         """Average over the ranks' equal shares of the meta-batch, in one message."""
         if self.trainer.world_size == 1:
             return direction, state
-        tensors = [direction, *state]
+        tensors = [*direction.values(), *state]
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         flat = self.trainer.strategy.reduce(flat, reduce_op="mean")
         pieces = flat.split([tensor.numel() for tensor in tensors])
-        mean, *rest = (p.view(t.shape) for p, t in zip(pieces, tensors, strict=True))
-        return mean, self._state_type(*rest)
+        means = [p.view(t.shape) for p, t in zip(pieces, tensors, strict=True)]
+        averaged = dict(zip(direction, means, strict=False))
+        return averaged, self._state_type(*means[len(direction) :])
 
     def _log_losses(self, first: Tensor, last: Tensor) -> None:
         """Log means over the last iterations, now and then: one call costs Lightning a millisecond."""
@@ -164,64 +189,92 @@ class MetaLearner(LightningModule):
             self.log_dict(losses, prog_bar=True, logger=False)
             done = self.global_step - 1  # iterations are counted from 0
             for logger in self.loggers:
-                logger.log_metrics({**losses, "train/outer_lr": self.outer_lr(done)}, step=done)
-
-    def evaluation_optimizer(self) -> InnerOptimizer:
-        """Return the inner optimiser with evaluation's step size."""
-        lr = self.eval_inner_lr or self.algorithm.inner_lr
-        return replace(self.algorithm, inner_lr=lr).optimizer
+                logger.log_metrics(
+                    {**losses, "train/outer_lr": self.algorithm.outer_lr_at(self.context(done))},
+                    step=done,
+                )
 
     def adapt(self, task: Episode) -> Tensor:
         """Return the weights, (d,), that evaluation's inner loop reaches on one task of floats."""
-        adapted, _ = adapt(
-            self.loss,
-            self.evaluation_optimizer(),
-            self.phi.detach(),
-            self.inner_state,
-            task.support_batches(),
+        batches = task.support_batches()
+        adapted, _ = self.evaluated.adapt(
+            self.loss, self.meta, self.inner_state, batches, self.context()
         )
         return adapted
 
-    def evaluate(self, tasks: Episode) -> dict[str, Tensor]:
-        """Score each task of a batch, every one from the same phi and inner state; (tasks,) each."""
-        start = self.evaluation_optimizer(), self.phi.detach(), self.inner_state
+    def example(self, task: Episode) -> Example:
+        """Adapt to a task step by step, from what was learnt and from a random initialisation."""
+        task = task.to_float(self.phi.dtype)
+        untrained = self.evaluated.meta_parameters(self.network)
+        starts = {
+            f"after {self.algorithm.name}": (self.meta, self.inner_state),
+            "random initialisation": (untrained, None),
+        }
+        weights = {}
+        for name, (meta, state) in starts.items():
+            loop = self.evaluated.inner(self.loss, meta, self.context())
+            state = loop.optimizer.init(loop.phi) if state is None else state
+            steps = trajectory(*loop, state, task.support_batches())
+            weights[name] = [loop.phi, *(step.phi for step in steps)]
+        return Example(task, self.network, weights)
+
+    def evaluate(self, tasks: Episode) -> Scores:
+        """Score each task of a batch, every one from the same meta-parameters and inner state.
+
+        Returns:
+            the scores of each protocol, and "diverged", 1 for a task whose inner loop diverged; (tasks,).
+        """
         tasks = tasks.to_float(self.phi.dtype)
-        at_once = len(tasks.support_x) if self.parallel_evaluation else 1
-        parts = zip(*(field.split(at_once) for field in tasks), strict=True)
-        scores = [
-            evaluate_tasks(self.network, self.kind, self.loss, *start, Episode(*part))
+        # A random network's tasks draw from their own seeds, so they are taken one by one.
+        at_once = self.parallel_evaluation and not self.network.is_random
+        parts = zip(*(f.split(len(f) if at_once else 1) for f in tasks), strict=True)
+        evaluated = [
+            evaluate_tasks(
+                self.evaluated, self.kind, self.loss, self.meta, self.inner_state, Episode(*part),
+                self.context(),
+            )
             for part in parts
-        ]
-        return {name: torch.cat([each[name] for each in scores]) for name in scores[0]}
+        ]  # fmt: skip
+        each = [{**scores, DIVERGED: diverged.float()} for scores, diverged in evaluated]
+        return {name: torch.cat([one[name] for one in each]) for name in each[0]}
 
     def validation_step(self, tasks: Episode, index: int) -> None:
         self._collect(tasks)
 
     def on_validation_epoch_end(self) -> None:
-        for name, values in self._collected().items():
-            self.log(f"val/{name}", values.mean(), prog_bar=True, sync_dist=True)
+        self._finish_scores()
+        data = getattr(self.trainer, "datamodule", None)
+        prefix = data.monitor_prefix if isinstance(data, EpisodeDataModule) else "val"
+        for name, values in self.scores.items():
+            self.log(f"{prefix}/{name}", values.mean(), prog_bar=True)
 
     def test_step(self, tasks: Episode, index: int) -> None:
         self._collect(tasks)
 
     def on_test_epoch_end(self) -> None:
-        self.scores = self._collected()
+        self._finish_scores()
+        self.log_dict({f"test/{name}": values.mean() for name, values in self.scores.items()})
 
     def _collect(self, tasks: Episode) -> None:
         for name, values in self.evaluate(tasks).items():
             self._scores[name].update(values)
 
-    def _collected(self) -> dict[str, Tensor]:
-        """Return the scores of all ranks' tasks since the last call, (tasks,) each."""
-        scores = {name: metric.compute() for name, metric in self._scores.items()}
+    def _finish_scores(self) -> None:
+        """Keep the scores of all ranks' tasks since the last call, (tasks,) each."""
+        scores = {name: metric.compute().flatten() for name, metric in self._scores.items()}
         for metric in self._scores.values():
             metric.reset()
-        return scores
+        self.diverged = int(scores.pop(DIVERGED).sum())
+        self.scores = scores
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
+        checkpoint["constants"] = self.network.constants()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.network.set_constants(checkpoint.get("constants", {}))
 
 
-def is_finite(vector: Tensor) -> bool:
-    """Tell whether a vector holds neither NaN nor infinity, in one pass."""
-    return math.isfinite(vector.sum())
+def are_finite(tensors: Iterable[Tensor]) -> bool:
+    """Tell whether no tensor holds NaN or infinity, in one pass over each."""
+    return all(math.isfinite(tensor.sum()) for tensor in tensors)

@@ -19,12 +19,12 @@ class TaskScores(NamedTuple):
         task: numbers of the tasks in their stream, (tasks,), ascending.
         scores: by protocol, (tasks,).
         diverged: whether the inner loop diverged on a task, (tasks,); it then counts with the score of
-            a guess (accuracy) or with an infinite error.
+            a guess (accuracy) or with an infinite error. None where that was not kept.
     """
 
     task: Tensor
     scores: dict[str, Tensor]
-    diverged: Tensor
+    diverged: Tensor | None = None
 
 
 class CollectScores(Metric):
@@ -67,12 +67,13 @@ class CollectScores(Metric):
 def write_scores(path: Path, found: TaskScores) -> None:
     """Write arrays "task", "diverged" and one for each protocol, a value a task."""
     arrays = {name: values.numpy().astype(np.float32) for name, values in found.scores.items()}
+    if found.diverged is not None:
+        arrays["diverged"] = found.diverged.numpy().astype(np.uint8)
     with replacing(path) as file:
         np.savez_compressed(
             file,
             allow_pickle=False,
             task=found.task.numpy().astype(np.uint32),
-            diverged=found.diverged.numpy().astype(np.uint8),
             **arrays,
         )
 
@@ -84,8 +85,8 @@ def read_scores(path: Path) -> TaskScores:
         ValueError: the file holds something else.
     """
     with np.load(path, allow_pickle=False) as file:
-        if not {"task", "diverged"} <= set(file.files):
+        if "task" not in file.files:
             raise ValueError(f"{path} does not hold the scores of a run")
         arrays = {name: torch.from_numpy(file[name]) for name in file.files}
-    task, diverged = arrays.pop("task"), arrays.pop("diverged")
-    return TaskScores(task.long(), arrays, diverged.bool())
+    task, diverged = arrays.pop("task"), arrays.pop("diverged", None)
+    return TaskScores(task.long(), arrays, None if diverged is None else diverged.bool())

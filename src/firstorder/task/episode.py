@@ -8,21 +8,24 @@ from torch import Tensor
 
 
 class Episode(NamedTuple):
-    """Hold one task, or a batch of tasks where every field has a leading axis of tasks.
+    """One task, or a batch of tasks where every field has a leading axis of tasks.
 
     Attributes:
-        support_x: inputs to learn from, (n, C, H, W) uint8 images or (n, 1) float32, n = ways x shots.
-        support_y: (n,) int64 labels 0..ways-1 in the order of draw, or (n, 1) float32 targets.
-        query_x: held-out inputs, (m, ...) of the same kind; m is 0 where none are asked for.
+        support_x: inputs to learn from, (n, C, H, W) uint8 images or (n, inputs) float32; for
+            classification n = ways x shots.
+        support_y: (n,) int64 labels 0..ways-1 in the order of draw, or (n, outputs) float32 targets.
+        query_x: held-out inputs, (m, ...) of the same form; m is 0 where none are asked for.
         query_y: their labels or targets.
-        order: (steps, batch) int64, the mini-batches as rows of indices into the support set.
+        batch_indices: (steps, batch) int64, the mini-batches as rows of indices into the support set.
+        noise_seed: () int64, seeds what a network draws at random on this task, such as dropout.
     """
 
     support_x: Tensor
     support_y: Tensor
     query_x: Tensor
     query_y: Tensor
-    order: Tensor
+    batch_indices: Tensor
+    noise_seed: Tensor
 
     def to_float(self, dtype: torch.dtype = torch.float32) -> "Episode":
         """Return the episode in floating point, uint8 images scaled to [0, 1]."""
@@ -36,8 +39,9 @@ class Episode(NamedTuple):
 
     def support_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut the support set into its mini-batches, (inputs, labels); of each task, where batched."""
-        tasks = () if self.order.dim() == 2 else (torch.arange(len(self.order))[:, None],)
-        for rows in self.order.unbind(-2):
+        indices = self.batch_indices
+        tasks = () if indices.dim() == 2 else (torch.arange(len(indices))[:, None],)
+        for rows in indices.unbind(-2):
             yield self.support_x[*tasks, rows], self.support_y[*tasks, rows]
 
     def task(self, index: int) -> "Episode":

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from tests.data.images.test_source import opened
 
 from firstorder.data.images.augment import AUGMENTATIONS, augmentation, colour, crop, flip
+from tests.data.images.test_source import opened
 
 IMAGES = np.random.default_rng(0).integers(256, size=(64, 3, 16, 16)).astype(np.uint8)
 

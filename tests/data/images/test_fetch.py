@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from firstorder.data.images import fetch
-from firstorder.data.images.fetch import Remote
+from firstorder.data.images.fetch import RemoteFile, fetch_file
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -83,14 +83,14 @@ def serve() -> Iterator[object]:
         server.server_close()
 
 
-def remote(*servers: Server, md5: str | None = MD5) -> Remote:
-    return Remote("file.zip", md5, tuple(server.url for server in servers))
+def remote(*servers: Server, md5: str | None = MD5) -> RemoteFile:
+    return RemoteFile("file.zip", md5, tuple(server.url for server in servers))
 
 
 def test_a_file_is_fetched_once(tmp_path, serve) -> None:
     server = serve()
     for _ in range(2):
-        assert fetch.fetch(remote(server), tmp_path).read_bytes() == CONTENT
+        assert fetch_file(remote(server), tmp_path).read_bytes() == CONTENT
     assert len(server.ranges) == 1
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == ["file.zip"]
 
@@ -98,7 +98,7 @@ def test_a_file_is_fetched_once(tmp_path, serve) -> None:
 @pytest.mark.parametrize("fault", ["truncate", "stall"])
 def test_a_broken_download_is_resumed_where_it_stopped(tmp_path, serve, fault) -> None:
     server = serve(fault)
-    assert fetch.fetch(remote(server), tmp_path).read_bytes() == CONTENT
+    assert fetch_file(remote(server), tmp_path).read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={len(CONTENT) // 2}-"]
     assert server.served == len(CONTENT)
 
@@ -107,34 +107,34 @@ def test_a_later_call_resumes_what_an_earlier_one_left(tmp_path, serve, monkeypa
     monkeypatch.setattr(fetch, "ATTEMPTS", 1)
     server = serve("truncate")
     with pytest.raises(ValueError, match="/files breaks off"):
-        fetch.fetch(remote(server), tmp_path)
+        fetch_file(remote(server), tmp_path)
     assert not (tmp_path / "file.zip").exists()
-    assert fetch.fetch(remote(server), tmp_path).read_bytes() == CONTENT
+    assert fetch_file(remote(server), tmp_path).read_bytes() == CONTENT
     assert server.served == len(CONTENT)
 
 
 def test_a_server_that_can_not_resume_starts_again(tmp_path, serve) -> None:
     server = serve("truncate", "no ranges")
-    assert fetch.fetch(remote(server), tmp_path).read_bytes() == CONTENT
+    assert fetch_file(remote(server), tmp_path).read_bytes() == CONTENT
 
 
 def test_a_server_error_is_tried_again(tmp_path, serve) -> None:
     server = serve("500", "503")
-    assert fetch.fetch(remote(server), tmp_path).read_bytes() == CONTENT
+    assert fetch_file(remote(server), tmp_path).read_bytes() == CONTENT
     assert len(server.ranges) == 3
 
 
 def test_a_missing_file_is_not_asked_for_again(tmp_path, serve) -> None:
     server = serve("404", "404")
     with pytest.raises(ValueError, match=r"file.zip could not be downloaded: .* answers 404"):
-        fetch.fetch(remote(server), tmp_path)
+        fetch_file(remote(server), tmp_path)
     assert len(server.ranges) == 1
 
 
 def test_a_server_that_keeps_failing_is_named_with_its_answer(tmp_path, serve) -> None:
     server = serve(*["500"] * 9)
     with pytest.raises(ValueError, match=rf"{server.url} answers 500 Internal Server Error"):
-        fetch.fetch(remote(server), tmp_path)
+        fetch_file(remote(server), tmp_path)
     assert len(server.ranges) == fetch.ATTEMPTS
 
 
@@ -143,48 +143,48 @@ def test_a_server_that_keeps_failing_is_named_with_its_answer(tmp_path, serve) -
 )
 def test_what_is_not_the_file_is_refused_and_not_kept(tmp_path, serve, fault, complaint) -> None:
     with pytest.raises(ValueError, match=complaint):
-        fetch.fetch(remote(serve(fault)), tmp_path)
+        fetch_file(remote(serve(fault)), tmp_path)
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
 def test_a_web_page_is_told_without_a_checksum(tmp_path, serve) -> None:
     with pytest.raises(ValueError, match="a web page in its place"):
-        fetch.fetch(remote(serve("html"), md5=None), tmp_path)
+        fetch_file(remote(serve("html"), md5=None), tmp_path)
 
 
 def test_the_next_folder_is_tried_where_one_fails(tmp_path, serve) -> None:
     servers = serve("404"), serve("damage"), serve()
-    assert fetch.fetch(remote(*servers), tmp_path).read_bytes() == CONTENT
+    assert fetch_file(remote(*servers), tmp_path).read_bytes() == CONTENT
 
 
 def test_a_mirror_takes_the_place_of_the_public_folders(tmp_path, serve) -> None:
     public, mirror = serve(), serve()
-    assert fetch.fetch(remote(public), tmp_path, mirror.url).read_bytes() == CONTENT
+    assert fetch_file(remote(public), tmp_path, mirror.url).read_bytes() == CONTENT
     assert public.ranges == []
 
 
 def test_a_mirror_can_be_a_folder(tmp_path, serve) -> None:
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "file.zip").write_bytes(CONTENT)
-    path = fetch.fetch(remote(serve("404")), tmp_path / "cache", str(tmp_path / "mirror"))
+    path = fetch_file(remote(serve("404")), tmp_path / "cache", str(tmp_path / "mirror"))
     assert path.read_bytes() == CONTENT
 
 
 def test_a_folder_without_the_file_is_named(tmp_path, serve) -> None:
     with pytest.raises(ValueError, match="mirror does not hold it"):
-        fetch.fetch(remote(serve()), tmp_path, str(tmp_path / "mirror"))
+        fetch_file(remote(serve()), tmp_path, str(tmp_path / "mirror"))
 
 
 def test_a_place_that_cannot_be_reached_is_named(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"127.0.0.1:1 cannot be reached"):
-        fetch.fetch(Remote("file.zip", None, ("http://127.0.0.1:1",)), tmp_path)
+        fetch_file(RemoteFile("file.zip", None, ("http://127.0.0.1:1",)), tmp_path)
 
 
 def test_processes_that_ask_at_once_fetch_once(tmp_path, serve) -> None:
     server = serve()
     context = multiprocessing.get_context("fork")
     processes = [
-        context.Process(target=fetch.fetch, args=(remote(server), tmp_path)) for _ in range(4)
+        context.Process(target=fetch_file, args=(remote(server), tmp_path)) for _ in range(4)
     ]
     for process in processes:
         process.start()

@@ -1,10 +1,10 @@
 import pickle
-from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from firstorder.data.images.source import TURNS, sample
+from firstorder.data.source import TooFewImages
 from tests.data.conftest import Patches
 
 
@@ -59,12 +59,6 @@ def test_rotations_quadruple_the_training_classes_alone() -> None:
     assert opened().classes == {"train": 6, "val": 2, "test": 2}
 
 
-def test_turns_are_numpys() -> None:
-    images = np.random.default_rng(0).integers(256, size=(3, 1, 5, 5))
-    for turns, turn in enumerate(TURNS):
-        np.testing.assert_array_equal(turn(images), np.rot90(images, turns, axes=(2, 3)))
-
-
 def test_rotated_classes_are_the_classes_turned() -> None:
     source = opened(rotations=True)
     seen = set()
@@ -84,14 +78,6 @@ def test_too_many_ways_are_refused_with_their_key_and_the_number_of_classes() ->
         opened().draw("test", np.random.default_rng(0), 3, 1, 1)
 
 
-@pytest.mark.parametrize(("split", "key"), [("train", "data.train_shots"), ("test", "data.shots")])
-def test_too_many_shots_are_refused_with_their_key_and_the_number_of_images(
-    split: str, key: str
-) -> None:
-    with pytest.raises(ValueError, match=rf"of patches has [67].*{key}"):
-        opened().draw(split, np.random.default_rng(0), 2, 7, 1)
-
-
 def test_a_pickled_source_maps_the_cache_again() -> None:
     source = opened()
     pickled = pickle.dumps(source)
@@ -102,15 +88,38 @@ def test_a_pickled_source_maps_the_cache_again() -> None:
     )
 
 
-def test_sample_draws_every_subset_equally_often() -> None:
-    rng = np.random.default_rng(0)
-    drawn = sample(rng, np.full(12000, 4), 2)
-    counts = Counter(map(tuple, drawn.tolist()))
-    assert len(counts) == 12  # ordered pairs without repetition
-    assert max(abs(count - 1000) for count in counts.values()) < 130  # 4 standard deviations
+def test_too_many_shots_are_refused_with_the_number_of_images() -> None:
+    with pytest.raises(TooFewImages, match=r"takes 7 support and 1 query .* of patches has [67]$"):
+        opened().draw("train", np.random.default_rng(0), 2, 7, 1)
 
 
-def test_sample_exhausts_the_smallest_class() -> None:
-    drawn = sample(np.random.default_rng(0), np.array([3, 5, 9]), 3)
-    assert sorted(drawn[0].tolist()) == [0, 1, 2]
-    assert (drawn < np.array([[3], [5], [9]])).all()
+def test_the_shape_of_the_images_is_stated_before_they_are_read_or_known_after() -> None:
+    assert Patches(input_shape=(1, 4, 4)).input_shape == (1, 4, 4)
+    assert Patches().input_shape is None
+    assert opened().input_shape == (1, 4, 4)
+    with pytest.raises(ValueError, match=r"patches has images of \(1, 4, 4\), not of \(3, 4, 4\)"):
+        opened(input_shape=(3, 4, 4))
+
+
+class TwoSplits(Patches):
+    """Patches without validation classes."""
+
+    def split(self, names: Sequence[str]) -> dict[str, list[str]]:
+        return {"train": list(names[:6]), "test": list(names[6:])}
+
+
+def test_validation_classes_are_taken_from_the_end_of_the_training_classes() -> None:
+    plain, carved = TwoSplits(), TwoSplits(validation_classes=2, rotations=True)
+    for source in (plain, carved):
+        source.prepare()
+    assert plain.classes == {"train": 6, "val": 0, "test": 4}
+    assert carved.classes == {"train": 4 * 4, "val": 2, "test": 4}
+    task = carved.draw("val", np.random.default_rng(0), 2, 1, 0)
+    assert set(task.support_x.min(axis=(1, 2, 3)) // 16) == {4, 5}
+
+
+def test_validation_classes_that_cannot_be_taken_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"validation_classes=6 leaves none of the 6 training"):
+        TwoSplits(validation_classes=6).prepare()
+    with pytest.raises(ValueError, match=r"cannot go with patches's own 2 validation classes"):
+        opened(validation_classes=2)

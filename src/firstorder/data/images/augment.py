@@ -15,14 +15,14 @@ def flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Args:
         images: (n, C, H, W) uint8, as for every augmentation.
-        rng: where the chance comes from.
+        rng: the source of randomness.
     """
     chosen = rng.random(len(images)) < 0.5
     return np.where(chosen[:, None, None, None], images[..., ::-1], images)
 
 
 def crop(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shift every image by up to an eighth of its size, mirroring what comes in at its edges."""
+    """Shift every image by up to an eighth of its size; what comes in at an edge is mirrored there."""
     n, _, height, width = images.shape
     down, across = height // 8, width // 8
     padded = np.pad(images, ((0, 0), (0, 0), (down, down), (across, across)), mode="reflect")

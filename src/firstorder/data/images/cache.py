@@ -1,8 +1,8 @@
 """The cache of a data set: all its images in one memory-mapped file of bytes.
 
-A cache is a folder `<name>-<identity>` with two files: `pixels.bin`, the images of class after
-class as (C, H, W) bytes, and `index.json`, which says whose they are. It is written beside its
-final place and renamed once it is whole, so that a folder of that name is always sound.
+A cache is a folder `<name>-<digest of its key>` with two files: `pixels.bin`, the images of class
+after class as (C, H, W) bytes, and `index.json`, which lists the classes. It is written under another
+name and renamed once it is complete, so that a folder of that name is never half written.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ import numpy as np
 from firstorder.data.images.pictures import Pictures
 from firstorder.folders import cache_root
 
-VERSION = 1  # of the layout above; a new number leaves older caches unread
+VERSION = 1  # of this layout; caches of another number are not read
 
-ReadClass = Callable[[], Pictures]  # decodes the images of one class
+ReadClass = Callable[[], Pictures]  # a function that decodes the images of one class
 
 
 class Cache(NamedTuple):
@@ -40,7 +40,7 @@ class Cache(NamedTuple):
 
 
 def cache_folder(name: str, key: dict[str, object]) -> Path:
-    """Return where a data set with these settings is kept; other settings, another folder."""
+    """Return the folder of a data set's cache; another key gives another folder."""
     text = json.dumps({"version": VERSION, **key}, sort_keys=True)
     return cache_root() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -49,7 +49,7 @@ def open_cache(folder: Path) -> Cache:
     """Map a cache that `build` wrote into memory.
 
     Raises:
-        ValueError: where files of the cache are damaged.
+        ValueError: files of the cache are damaged.
     """
     try:
         index = json.loads((folder / "index.json").read_text())

@@ -1,4 +1,4 @@
-"""Copies of mini-ImageNet made of image files: what circulates, and what it is cut from."""
+"""Copies of mini-ImageNet made of image files, and ImageNet's own archive, which it is taken from."""
 
 import csv
 import logging
@@ -22,11 +22,11 @@ TRAINING_TAR = "ILSVRC2012_img_train.tar"
 
 
 class Copy(NamedTuple):
-    """Name a copy found on disk.
+    """Describe a copy on disk.
 
     Attributes:
-        place: the file or folder.
-        files: what tells this copy from a changed one.
+        place: its file or folder.
+        files: files and folders whose size or time changes when the copy is changed.
         read: yields each class's wnid and a function that reads its images.
     """
 
@@ -49,33 +49,34 @@ def find_csvs(folder: Path) -> Copy | None:
 
 
 def find_folders(folder: Path) -> Copy | None:
-    """Find a folder for each class, in `train`, `val` and `test` or not, with images of any size.
+    """Find a folder for each class, in the folders `train`, `val` and `test` or side by side.
 
-    The 1000 class folders of ImageNet's training set will do as well.
+    Images may have any size. The 1000 class folders of ImageNet's training set serve as well.
     """
     places = [*(folder / split for split in wnids.SPLITS), folder]
-    found: dict[str, Path] = {}
+    class_folders: dict[str, Path] = {}
     for wnid in wnids.WNIDS:
         candidates = [place / wnid for place in places if (place / wnid).is_dir()]
         if candidates:
-            found[wnid] = max(candidates, key=lambda path: sum(1 for _ in path.iterdir()))
-    if not found:
+            class_folders[wnid] = max(candidates, key=lambda path: sum(1 for _ in path.iterdir()))
+    if not class_folders:
         return None
 
     def read(target: Target) -> Iterator[tuple[str, ReadClass]]:
         wanted = read_csvs(folder)
         for wnid in wnids.WNIDS:
-            if wnid not in found:
+            if wnid not in class_folders:
                 raise ValueError(f"{folder} has no folder for the class {wnid} of mini-ImageNet")
-            names = [path.name for path in found[wnid].iterdir() if path.name[0] != "."]
-            chosen = choose(wnid, names, wanted.get(wnid))
-            yield wnid, partial(read_files, [found[wnid] / name for name in chosen], target)
+            images = class_folders[wnid]
+            names = [path.name for path in images.iterdir() if path.name[0] != "."]
+            chosen = choose_images(wnid, names, wanted.get(wnid))
+            yield wnid, partial(read_files, [images / name for name in chosen], target)
 
-    return Copy(folder, list(found.values()), read)
+    return Copy(folder, list(class_folders.values()), read)
 
 
 def find_training_tar(folder: Path) -> Copy | None:
-    """Find ImageNet's training archive, a tar of one tar a class."""
+    """Find ImageNet's training archive, a tar that holds a tar for each class."""
     path = folder / TRAINING_TAR
     if not path.is_file():
         return None
@@ -97,7 +98,7 @@ def find_training_tar(folder: Path) -> Copy | None:
 
 
 def read_csvs(folder: Path) -> dict[str, list[str]]:
-    """Return the file names of each class that the three lists give; none without the lists.
+    """Return the file names that the three lists give for each class; nothing without the lists.
 
     Raises:
         ValueError: a list is not of the form "filename,label", or has another split's classes.
@@ -121,12 +122,17 @@ def read_csvs(folder: Path) -> dict[str, list[str]]:
     return {wnid: names[wnid] for wnid in wnids.WNIDS if wnid in names}
 
 
-def choose(wnid: str, names: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
+def choose_images(wnid: str, names: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
     """Choose a class's 600 images out of all those of ImageNet.
 
     The lists of Ravi and Larochelle name images such as n0153282900000005.jpg: the fifth of
     n01532829 in the order of ImageNet's numbers, as public tools read it. Without lists the first
     600 are taken.
+
+    Args:
+        wnid: the class.
+        names: the images that are there.
+        wanted: the images that the lists name; None without lists.
 
     Raises:
         ValueError: there are too few images, or not those that the lists name.
@@ -148,7 +154,7 @@ def choose(wnid: str, names: Sequence[str], wanted: Sequence[str] | None) -> lis
 def _read_tar(
     path: Path, member: tarfile.TarInfo, wnid: str, wanted: Sequence[str] | None, target: Target
 ) -> Pictures:
-    """Read a class's images, in the order they lie in, from the tar within the tar."""
+    """Read a class's images from its tar within the tar, in the order in which they lie there."""
     try:
         with (
             tarfile.open(path, "r:") as outer,
@@ -157,7 +163,7 @@ def _read_tar(
             images = {image.name: image for image in tar if image.isfile()}
             for name in images:
                 refuse_outside(name, path)
-            chosen = set(choose(wnid, list(images), wanted))
+            chosen = set(choose_images(wnid, list(images), wanted))
             files = [
                 (f"{path}/{member.name}/{name}", partial(_read_member, tar, image))
                 for name, image in images.items()

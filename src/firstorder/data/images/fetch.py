@@ -1,8 +1,7 @@
-"""Downloads that are checked, resumed, retried, and looked for in several places."""
+"""The download of one file: checked, resumed and retried."""
 
 import hashlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,41 +10,36 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from firstorder.data.images.archive import is_html
-from firstorder.folders import cache_root, make_folder
+from firstorder.folders import make_folder
 
-ATTEMPTS = 4  # a mirror
+ATTEMPTS = 4  # for each place that may hold the file
 PAUSE = 1.0  # seconds before the second attempt, doubled before each further one
 TIMEOUT = 30.0  # seconds without a byte
 
 
-class Remote(NamedTuple):
-    """Name a file on the net: its md5 (None where unknown) and the folders (URLs) that hold it."""
+class RemoteFile(NamedTuple):
+    """Describe a published file.
 
-    file: str
+    Attributes:
+        name: the file's name.
+        md5: its checksum; None where none is published.
+        folders: URLs of the folders that hold it, tried in this order.
+    """
+
+    name: str
     md5: str | None
     folders: tuple[str, ...]
 
 
-class Unavailable(Exception):
-    """Say why a place can't give a file; no further attempt there would help."""
+class PermanentFailure(Exception):
+    """Say why a place can't give a file where a further attempt would not help."""
 
 
-def find(file: str, root: str, folder: str) -> Path | None:
-    """Return a file of a data set under `root`, in its own folder there, or among the downloads."""
-    places = (Path(root).expanduser(), Path(root).expanduser() / folder, downloads(folder))
-    return next((place / file for place in places if (place / file).is_file()), None)
-
-
-def downloads(folder: str) -> Path:
-    """Return where the downloads of a data set are kept: `root` may be read-only."""
-    return cache_root() / "downloads" / folder
-
-
-def fetch(remote: Remote, folder: Path, mirror: str | None = None) -> Path:
+def fetch_file(remote: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
     """Download a file into a folder unless it is there.
 
     A broken download goes on where it stopped, also in a later call; several processes may ask at
-    once. The file gets its name only when it is whole and its checksum holds.
+    once. The file gets its name only when it is complete and its checksum is right.
 
     Args:
         remote: what to fetch.
@@ -53,9 +47,9 @@ def fetch(remote: Remote, folder: Path, mirror: str | None = None) -> Path:
         mirror: a URL or a local folder to use in place of the public ones.
 
     Raises:
-        ValueError: where no place gives the file.
+        ValueError: no place gives the file; the sentence says why for each.
     """
-    target = folder / remote.file
+    target = folder / remote.name
     if target.exists():
         return target
     make_folder(folder)
@@ -66,30 +60,24 @@ def fetch(remote: Remote, folder: Path, mirror: str | None = None) -> Path:
                 break
             try:
                 _fetch_from(place, remote, target)
-            except (Unavailable, requests.RequestException, OSError) as error:
+            except (PermanentFailure, requests.RequestException, OSError) as error:
                 reasons.append(f"{place} {_reason(error)}")
     if not target.exists():
-        raise ValueError(f"{remote.file} could not be downloaded: {'; '.join(reasons)}")
+        raise ValueError(f"{remote.name} could not be downloaded: {'; '.join(reasons)}")
     return target
 
 
-def md5(path: Path) -> str:
-    """Return the md5 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
-
-
-def _fetch_from(place: str, remote: Remote, target: Path) -> None:
-    """Get the file from one place, or raise."""
+def _fetch_from(place: str, remote: RemoteFile, target: Path) -> None:
+    """Link the file from a local folder, or download it from a URL, retrying after errors."""
     if "://" not in place:
-        source = Path(place).expanduser() / remote.file
+        source = Path(place).expanduser() / remote.name
         if not source.is_file():
-            raise Unavailable("does not hold it")
-        _accept(source, remote)
+            raise PermanentFailure("does not hold it")
+        _check(source, remote)
         target.symlink_to(source.resolve())
         return
     partial = target.with_name(target.name + ".part")
-    url = f"{place.rstrip('/')}/{remote.file}"
+    url = f"{place.rstrip('/')}/{remote.name}"
     for attempt in range(ATTEMPTS):
         try:
             _transfer(url, partial)
@@ -99,24 +87,24 @@ def _fetch_from(place: str, remote: Remote, target: Path) -> None:
                 raise
             time.sleep(PAUSE * 2**attempt)
     try:
-        _accept(partial, remote)
-    except Unavailable:
+        _check(partial, remote)
+    except PermanentFailure:
         partial.unlink()
         raise
     partial.replace(target)
 
 
 def _transfer(url: str, partial: Path) -> None:
-    """Append to a partial file what it lacks."""
+    """Download the part of a file that `partial` does not hold yet, and append it."""
     have = partial.stat().st_size if partial.exists() else 0
     headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as reply:
-        if reply.status_code == 416:  # nothing is missing
+        if reply.status_code == 416:  # the range is empty: nothing is missing
             return
         if 400 <= reply.status_code < 500 and reply.status_code not in (408, 429):
-            raise Unavailable(f"answers {reply.status_code} {reply.reason}")
+            raise PermanentFailure(f"answers {reply.status_code} {reply.reason}")
         reply.raise_for_status()
-        if reply.status_code != 206:  # the server starts from the beginning
+        if reply.status_code != 206:  # the server cannot resume and sends the whole file
             have = 0
         length = int(reply.headers.get("Content-Length", 0))
         bar = tqdm(
@@ -125,23 +113,23 @@ def _transfer(url: str, partial: Path) -> None:
         )  # fmt: skip
         with bar, partial.open("r+b" if have else "wb") as file:
             file.seek(have)
-            got = 0
+            received = 0
             for chunk in reply.iter_content(1 << 18):
                 file.write(chunk)
-                got += len(chunk)
+                received += len(chunk)
                 bar.update(len(chunk))
-        if got < length:
+        if received < length:
             raise requests.exceptions.ChunkedEncodingError
 
 
-def _accept(path: Path, remote: Remote) -> None:
+def _check(path: Path, remote: RemoteFile) -> None:
     """Make sure that a file is no web page and has the right checksum."""
     with path.open("rb") as file:
-        head = file.read(1024)
-    if is_html(head):
-        raise Unavailable("gives a web page in its place")
-    if remote.md5 and md5(path) != remote.md5:
-        raise Unavailable(f"gives a file whose md5 is not {remote.md5}")
+        if is_html(file.read(1024)):
+            raise PermanentFailure("gives a web page in its place")
+        file.seek(0)
+        if remote.md5 and hashlib.file_digest(file, "md5").hexdigest() != remote.md5:
+            raise PermanentFailure(f"gives a file whose md5 is not {remote.md5}")
 
 
 def _reason(error: Exception) -> str:
@@ -155,11 +143,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.ConnectionError):
         return "cannot be reached"
     return str(error)
-
-
-def how_to_get(what: str, files: Sequence[str], root: str, folder: str) -> str:
-    """Say which files a data set looks for, where, and how to name another place."""
-    return (
-        f"{what} needs {' and '.join(files)} in {Path(root).expanduser()} or its folder {folder}/: "
-        "put the files there, or name their folder with data.root= or FIRSTORDER_DATA"
-    )

@@ -1,4 +1,4 @@
-"""Pickles from the net: mini-ImageNet's caches, read without running what they might carry."""
+"""mini-ImageNet's pickles, read without running code that a pickle from the internet may hold."""
 
 import io
 import pickle
@@ -31,11 +31,15 @@ HARMLESS = {
         for core in ("core", "_core")
         for module, name in (("multiarray", "_reconstruct"), ("numeric", "_frombuffer"))
     ),
-}  # what a pickled dict of arrays and lists asks for
+}  # the only names that a pickled dict of arrays and lists refers to
 
 
-class Sips(io.RawIOBase):
-    """Read a member of a tar in small pieces: it would read a large piece twice into memory."""
+class ChunkedReader(io.RawIOBase):
+    """Read a member of a tar in chunks of at most 1 MiB.
+
+    The tar's own reader holds what it is asked for twice in memory, and a pickle asks for a whole
+    array of gigabytes at once.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -44,9 +48,9 @@ class Sips(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        piece = self.file.read(min(len(buffer), 1 << 20))
-        buffer[: len(piece)] = piece
-        return len(piece)
+        chunk = self.file.read(min(len(buffer), 1 << 20))
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
 
 
 class HarmlessUnpickler(pickle.Unpickler):
@@ -64,15 +68,15 @@ def find_caches(folder: Path) -> Copy | None:
     Raises:
         ValueError: there are some of them, not all.
     """
-    found = {}
+    paths: dict[str, Path | None] = {}
     for split, spellings in SPELLINGS.items():
         names = [f"mini-imagenet-cache-{spelling}.pkl" for spelling in spellings]
-        found[split] = next((folder / name for name in names if (folder / name).is_file()), None)
-    paths = [path for path in found.values() if path]
-    if 0 < len(paths) < len(found):
-        missing = ", ".join(split for split, path in found.items() if not path)
+        paths[split] = next((folder / name for name in names if (folder / name).is_file()), None)
+    present = [path for path in paths.values() if path]
+    if 0 < len(present) < len(paths):
+        missing = ", ".join(split for split, path in paths.items() if not path)
         raise ValueError(f"{folder} lacks mini-imagenet-cache-*.pkl of {missing}")
-    return Copy(folder, paths, partial(_read_caches, paths)) if paths else None
+    return Copy(folder, present, partial(_read_caches, present)) if present else None
 
 
 def find_tar(folder: Path) -> Copy | None:
@@ -117,8 +121,8 @@ def _read_tar(path: Path, target: Target) -> Iterator[tuple[str, ReadClass]]:
                 member = next((m for m in tar if m.isfile() and m.name.endswith(ends)), None)
                 if member is None or (file := tar.extractfile(member)) is None:
                     raise ValueError(f"{path} lacks {ends[0]}: {ADVICE}")
-                with io.BufferedReader(Sips(file)) as sipped:
-                    yield from _classes(sipped, f"{member.name} in {path}", target)
+                with io.BufferedReader(ChunkedReader(file)) as chunked:
+                    yield from _classes(chunked, f"{member.name} in {path}", target)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} is no sound tar.gz archive ({error}): {ADVICE}") from None
 
@@ -126,7 +130,7 @@ def _read_tar(path: Path, target: Target) -> Iterator[tuple[str, ReadClass]]:
 def _classes(file: IO[bytes], name: str, target: Target) -> Iterator[tuple[str, ReadClass]]:
     images, classes = load(file, name)
     for wnid in sorted(classes):
-        # a copy of the class alone, so that nobody holds this pickle when the next one is loaded
+        # Indexing copies the class's images, so that the whole pickle can be freed before the next.
         yield wnid, partial(_resized, images[classes[wnid]], target)
 
 

@@ -1,4 +1,4 @@
-"""Pictures: from the bytes of image files to arrays of pixels, the bad ones told by name."""
+"""Images as arrays of pixels, decoded from the bytes of image files."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -11,16 +11,16 @@ from PIL.Image import Resampling
 
 from firstorder.messages import one_of
 
-MAX_PIXELS = 80_000_000  # a larger picture is taken for a decompression bomb
+MAX_PIXELS = 80_000_000  # a larger image is taken for a decompression bomb
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 class Pictures(NamedTuple):
-    """Hold the pictures of one class.
+    """Hold the decoded images of one class.
 
     Attributes:
         pixels: (n, H, W, C) uint8.
-        bad: what could not be read, "path reason" each.
+        bad: the images that could not be read, "path reason" each.
     """
 
     pixels: np.ndarray
@@ -28,20 +28,25 @@ class Pictures(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Say what pictures are turned into.
+    """Describe the form that all images of a data set are brought to.
 
     Attributes:
-        size: pixels a side; pictures of other shapes are squashed.
+        size: pixels a side; images of other shapes are squashed.
         mode: "L" for grey, "RGB" for colour.
         filter: how they are resized, see `resampling`.
-        strict: refuse what is rather a mistake in somebody's own pictures: CMYK, and a suffix that
-            belies the content; and turn photos upright as their EXIF data says.
+        strict: for a user's own images: refuse what is likely a mistake, such as CMYK, or a suffix of
+            another format than the content's; and turn photos upright as their EXIF data says.
     """
 
     size: int
     mode: str
     filter: Resampling
     strict: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return (len(self.mode), self.size, self.size)
 
     def key(self) -> dict[str, object]:
         """Return what decides the pixels, for the key of a cache."""
@@ -59,12 +64,12 @@ def resampling(name: str) -> Resampling:
 
 
 def read_files(paths: Iterable[Path], target: Target) -> Pictures:
-    """Read the pictures of a class from files."""
+    """Read the images of a class from files."""
     return read_pictures(((str(path), path.read_bytes) for path in paths), target)
 
 
 def read_pictures(files: Iterable[tuple[str, Callable[[], bytes]]], target: Target) -> Pictures:
-    """Read the pictures of a class from (path, function that gives the file's bytes)."""
+    """Read the images of a class from (path, function that returns the file's bytes)."""
     pixels, bad = [], []
     for path, read in files:
         try:
@@ -81,13 +86,13 @@ def read_pictures(files: Iterable[tuple[str, Callable[[], bytes]]], target: Targ
 
 
 def decode(data: bytes, path: str, target: Target) -> np.ndarray:
-    """Decode one picture.
+    """Decode one image.
 
     Returns:
         (size, size, 1 or 3) uint8.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: it can't be used; the sentence says why.
     """
     if not data:
         raise ValueError(f"{path} is empty")
@@ -95,11 +100,11 @@ def decode(data: bytes, path: str, target: Target) -> np.ndarray:
         raise ValueError(f"{path} is not named {', '.join(FORMATS)}")
     try:
         picture: Image.Image = Image.open(io.BytesIO(data))
-        if complaint := _complaint(picture, data, path, target.strict):
-            raise ValueError(f"{path} {complaint}")
+        if problem := _header_problem(picture, data, path, target.strict):
+            raise ValueError(f"{path} {problem}")
         picture.load()
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no sound image ({_words(error)})") from None
+        raise ValueError(f"{path} is no sound image ({_shortened(error)})") from None
     if target.strict:
         picture = ImageOps.exif_transpose(picture)
     picture = picture.convert(target.mode)
@@ -108,14 +113,14 @@ def decode(data: bytes, path: str, target: Target) -> np.ndarray:
     return np.asarray(picture).reshape(target.size, target.size, len(target.mode))
 
 
-def _complaint(picture: Image.Image, data: bytes, path: str, strict: bool) -> str | None:
-    """Say what is wrong with a picture, as far as its header tells."""
+def _header_problem(picture: Image.Image, data: bytes, path: str, strict: bool) -> str | None:
+    """Say what is wrong with an image as far as its header tells, or return None."""
     width, height = picture.size
     if width * height > MAX_PIXELS:
         return f"is too large ({width} x {height} pixels)"
     if getattr(picture, "n_frames", 1) > 1:
         return "is animated"
-    depth = data[24] if picture.format == "PNG" else 8  # Pillow would cut it down without a word
+    depth = data[24] if picture.format == "PNG" else 8  # Pillow silently reduces PNGs to 8 bits
     if depth > 8 or picture.mode.startswith(("I", "F")):
         return "has more than 8 bits a channel"
     if strict and picture.mode == "CMYK":
@@ -125,7 +130,8 @@ def _complaint(picture: Image.Image, data: bytes, path: str, strict: bool) -> st
     return None
 
 
-def _words(error: Exception) -> str:
+def _shortened(error: Exception) -> str:
+    """Say in a few words what Pillow complains about."""
     if "cannot identify" in str(error):
         return "of no known format"
     return str(error).split(",", 1)[0].strip() or type(error).__name__

@@ -1,4 +1,4 @@
-"""The preparation of a data set: its images decoded once, and written into a cache."""
+"""The preparation of a data set: its images are decoded once and written into a cache."""
 
 import hashlib
 import json
@@ -29,12 +29,12 @@ def build(
 ) -> None:
     """Write the cache unless it is there; of several processes one writes and the others wait.
 
-    Classes are decoded by several threads and written in the order given. What an interrupted call
-    has written is checked and kept by the next one.
+    Classes are decoded by several threads and written in the order given. The classes that an
+    interrupted call has written are checked, and the next call goes on behind them.
 
     Args:
         folder: where the cache belongs, see `cache_folder`.
-        classes: gives (name, function that decodes its images) in a fixed order.
+        classes: yields (name, function that decodes its images) in a fixed order.
         skip_bad: leave out images that can't be read; None where the user has no such choice.
 
     Raises:
@@ -45,22 +45,22 @@ def build(
     make_folder(folder.parent)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            partial = folder.with_name(folder.name + ".partial")
-            make_folder(partial)
-            entries = _write(partial, classes())
+            unfinished = folder.with_name(folder.name + ".partial")
+            make_folder(unfinished)
+            entries = _write(unfinished, classes())
             bad = [complaint for entry in entries for complaint in entry["bad"]]
             if bad and not skip_bad:
-                shutil.rmtree(partial)  # so that the next call reads them again
-                raise ValueError(_complain(bad, may_skip=skip_bad is not None))
+                shutil.rmtree(unfinished)  # so that the next call reads the repaired images
+                raise ValueError(_report_bad_images(bad, may_skip=skip_bad is not None))
             index = {"classes": entries, "fingerprint": _fingerprint(entries)}
-            (partial / "index.json").write_text(json.dumps(index))
-            (partial / "journal.jsonl").unlink()
-            partial.rename(folder)
+            (unfinished / "index.json").write_text(json.dumps(index))
+            (unfinished / "journal.jsonl").unlink()
+            unfinished.rename(folder)
 
 
-def _write(partial: Path, classes: Iterable[tuple[str, ReadClass]]) -> list[dict]:
-    """Append the classes to the pixels, each followed by its line in the journal."""
-    entries = _resume(partial)
+def _write(unfinished: Path, classes: Iterable[tuple[str, ReadClass]]) -> list[dict]:
+    """Append every class to the pixels and then its entry to the journal; return the entries."""
+    entries = _resume(unfinished)
     for name, images in _decode(classes, skip=[entry["name"] for entry in entries]):
         block = np.ascontiguousarray(images.pixels.transpose(0, 3, 1, 2))
         assert block.dtype == np.uint8, name
@@ -72,8 +72,8 @@ def _write(partial: Path, classes: Iterable[tuple[str, ReadClass]]) -> list[dict
             "bad": images.bad,
         }
         assert not entries or tuple(entries[0]["shape"]) == entry["shape"], name
-        _append(partial / "pixels.bin", block.data)
-        _append(partial / "journal.jsonl", f"{json.dumps(entry)}\n".encode())
+        _append(unfinished / "pixels.bin", block.data)
+        _append(unfinished / "journal.jsonl", f"{json.dumps(entry)}\n".encode())
         entries.append(entry)
     return entries
 
@@ -86,9 +86,9 @@ def _append(path: Path, data: bytes | memoryview) -> None:
         raise unwritable(path.parent, error) from None
 
 
-def _resume(partial: Path) -> list[dict]:
-    """Return the journal's classes whose pixels are whole, and cut off what follows them."""
-    journal, pixels = partial / "journal.jsonl", partial / "pixels.bin"
+def _resume(unfinished: Path) -> list[dict]:
+    """Return the journal's entries up to the first whose pixels are damaged; cut off the rest."""
+    journal, pixels = unfinished / "journal.jsonl", unfinished / "pixels.bin"
     lines = journal.read_text().splitlines() if journal.exists() else []
     entries: list[dict] = []
     pixels.touch()
@@ -110,7 +110,10 @@ def _resume(partial: Path) -> list[dict]:
 def _decode(
     classes: Iterable[tuple[str, ReadClass]], skip: list[str]
 ) -> Iterator[tuple[str, Pictures]]:
-    """Decode the classes that are not to be skipped, a few ahead of the one that is handed out."""
+    """Decode the classes that are not in `skip`, in order, in several threads.
+
+    The threads work only a few classes ahead, so that few decoded images wait in memory.
+    """
     workers = min(8, os.cpu_count() or 1)
     waiting: deque[tuple[str, Future[Pictures]]] = deque()
     skipped = set(skip)
@@ -135,8 +138,8 @@ def _fingerprint(entries: list[dict]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _complain(bad: list[str], may_skip: bool) -> str:
-    """Log every image that can't be read, and return a sentence on them."""
+def _report_bad_images(bad: list[str], may_skip: bool) -> str:
+    """Log every image that can't be read, and return a sentence about them."""
     for complaint in bad:
         logger.error(complaint)
     some = "; ".join(bad[:5]) + ("; ..." if len(bad) > 5 else "")

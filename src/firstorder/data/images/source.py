@@ -1,26 +1,20 @@
-"""Few-shot tasks from classes of images: what all image data sets share."""
+"""Few-shot tasks from classes of images: what all data sets of images share."""
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from firstorder.data.images.augment import Augmentation, augmentation
+from firstorder.data.images.augment import augmentation
 from firstorder.data.images.cache import Cache, ReadClass, cache_folder, open_cache
 from firstorder.data.images.preparation import build
-from firstorder.data.source import Task
+from firstorder.data.images.split import Split, set_validation_apart, split_of
+from firstorder.data.source import Task, TaskSizeError, TooFewImages
+from firstorder.task.classification import Classification
 
 logger = logging.getLogger(__name__)
-
-Turn = Callable[[np.ndarray], np.ndarray]
-TURNS: tuple[Turn, ...] = (  # by 0, 90, 180, 270 degrees, counter-clockwise; cheaper than np.rot90
-    lambda x: x,
-    lambda x: x.swapaxes(-1, -2)[..., ::-1, :],
-    lambda x: x[..., ::-1, ::-1],
-    lambda x: x.swapaxes(-1, -2)[..., ::-1],
-)
 
 
 class ImageSource(ABC):
@@ -30,33 +24,40 @@ class ImageSource(ABC):
     pixels; the cache, the rotated classes and the sampling are here.
 
     Args:
-        rotations: add every training class turned by 90, 180 and 270 degrees as further classes.
+        input_shape: (C, H, W) of every image, which sizes the network; None where it is not known
+            before the cache is opened.
+        rotations: add every training class rotated by 90, 180 and 270 degrees as further classes.
         augment: names of random changes to training images, see `firstorder.data.images.augment`.
+        validation_classes: how many training classes to validate on instead, for a data set that has
+            no validation classes of its own: the last ones of its training split.
         min_images: leave out classes with fewer images.
-        skip_bad_images: leave out images that can't be read, which else stop the preparation;
-            None where the data set gives no such choice.
+        skip_bad_images: leave out images that can't be read, which otherwise stop the preparation;
+            None where the data set does not offer the choice.
 
     Raises:
         ValueError: an unknown augmentation.
     """
 
     name: str
-    kind = "classification"
+    kind = Classification()
 
     def __init__(
         self,
         *,
+        input_shape: tuple[int, ...] | None = None,
         rotations: bool = False,
         augment: Sequence[str] = (),
+        validation_classes: int = 0,
         min_images: int = 1,
         skip_bad_images: bool | None = None,
     ) -> None:
+        self.input_shape = input_shape
         self.rotations, self.min_images = rotations, min_images
-        self.skip_bad_images = skip_bad_images
-        self.augmentations: list[Augmentation] = [augmentation(name) for name in augment]
+        self.validation_classes, self.skip_bad_images = validation_classes, skip_bad_images
+        self.augmentations = tuple(augmentation(name) for name in augment)
         self._cache: Cache | None = None
-        self._rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        self._checked: set[tuple[str, int, int, int]] = set()  # sizes of tasks
+        self._splits: dict[str, Split] = {}
+        self._possible: set[tuple[str, int, int, int]] = set()  # sizes of tasks that were checked
 
     @abstractmethod
     def key(self) -> dict[str, object]:
@@ -82,23 +83,28 @@ class ImageSource(ABC):
             logger.info(line)
 
     def setup(self) -> None:
-        """Open the prepared cache and look up the classes of each split."""
+        """Open the prepared cache and look up the classes of each split.
+
+        Raises:
+            ValueError: the images are not what the settings need or `input_shape` promises.
+        """
         cache = open_cache(self.folder())
-        number = {name: i for i, name in enumerate(cache.names)}
-        starts, counts = cache.offsets[:-1], np.diff(cache.offsets)
-        if self.rotations and cache.pixels.shape[-1] != cache.pixels.shape[-2]:
+        shape = cache.pixels.shape[1:]
+        if self.input_shape not in (None, shape):
+            raise ValueError(f"{self.name} has images of {shape}, not of {self.input_shape}")
+        if self.rotations and shape[-1] != shape[-2]:
             raise ValueError(f"data.source.rotations=true needs square images in {self.name}")
-        kept = [name for name in cache.names if counts[number[name]] >= self.min_images]
-        for split, names in self.split(kept).items():
-            rows = np.array([number[name] for name in names], dtype=np.int64)
-            rows = rows[counts[rows] >= self.min_images]
-            turns = len(TURNS) if self.rotations and split == "train" else 1
-            self._rows[split] = (
-                np.tile(starts[rows], turns),
-                np.tile(counts[rows], turns),
-                np.repeat(np.arange(turns), len(rows)),
-            )
-        self._cache = cache
+        counts = dict(zip(cache.names, np.diff(cache.offsets).tolist(), strict=True))
+        large = [name for name in cache.names if counts[name] >= self.min_images]
+        parts: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+        for split, names in self.split(large).items():
+            parts[split] = [name for name in names if counts[name] >= self.min_images]
+        parts = set_validation_apart(parts, self.validation_classes, self.name)
+        self._splits = {split: split_of(cache, names) for split, names in parts.items()}
+        self._splits["train"] = split_of(
+            cache, parts["train"], rotated=self.rotations, augmentations=self.augmentations
+        )
+        self._cache, self.input_shape = cache, shape
 
     def describe(self) -> list[str]:
         """Return lines that say what the data are, and what was left out of them."""
@@ -127,67 +133,38 @@ class ImageSource(ABC):
     def classes(self) -> dict[str, int]:
         """Return the number of classes in each split, rotated ones included."""
         self._opened()
-        return {split: len(starts) for split, (starts, _, _) in self._rows.items()}
+        return {name: len(split.starts) for name, split in self._splits.items()}
 
     def check(self, split: str, ways: int, shots: int, query_shots: int) -> None:
         """Make sure that a split can give such tasks.
 
         Raises:
-            ValueError: where it has too few classes or too few images of a class.
+            TaskSizeError: it has too few classes.
+            TooFewImages: it has too few images of a class.
         """
-        _, counts, _ = self._rows[split]
+        counts = self._splits[split].counts
         if ways > len(counts):
-            raise ValueError(
+            raise TaskSizeError(
                 f"data.ways={ways} asks for more classes than the {len(counts)} in the {split} "
                 f"split of {self.name}: lower data.ways"
             )
         if shots + query_shots > counts.min():
-            key = "data.train_shots" if split == "train" else "data.shots"
-            start = self._rows[split][0][counts.argmin()]
-            name = self._opened().names[np.searchsorted(self._opened().offsets, start, "right") - 1]
-            raise ValueError(
+            cache, start = self._opened(), self._splits[split].starts[counts.argmin()]
+            smallest = cache.names[np.searchsorted(cache.offsets, start, "right") - 1]
+            raise TooFewImages(
                 f"a {split} task takes {shots} support and {query_shots} query images of a class, "
-                f"and {name!r} of {self.name} has {counts.min()}: lower {key}"
+                f"and {smallest!r} of {self.name} has {counts.min()}"
             )
 
     def draw(
         self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
     ) -> Task:
-        """Draw one task: classes without replacement, then images of each without replacement.
-
-        Returns:
-            (ways * shots, C, H, W) uint8 images class after class, labelled in the order of draw;
-            the query images likewise.
-        """
-        pixels = self._opened().pixels
-        starts, counts, turns = self._rows[split]
+        """Draw one task, see `Split.draw`; a size that is new is checked first."""
         size = split, ways, shots, query_shots
-        if size not in self._checked:
+        if size not in self._possible:
             self.check(*size)
-            self._checked.add(size)
-        chosen = sample(rng, np.array([len(starts)]), ways)[0]
-        images = starts[chosen, None] + sample(rng, counts[chosen], shots + query_shots)
-        labels = np.arange(ways)
-
-        def take(rows: np.ndarray) -> np.ndarray:
-            if not rows.size:
-                return np.empty((0, *pixels.shape[1:]), pixels.dtype)
-            taken = pixels[rows]  # (ways, n, C, H, W)
-            for way, turn in enumerate(turns[chosen].tolist()):
-                if turn:
-                    taken[way] = TURNS[turn](taken[way])
-            taken = taken.reshape(-1, *pixels.shape[1:])
-            if split == "train":
-                for change in self.augmentations:
-                    taken = change(taken, rng)
-            return taken
-
-        return Task(
-            take(images[:, :shots]),
-            labels.repeat(shots),
-            take(images[:, shots:]),
-            labels.repeat(query_shots),
-        )
+            self._possible.add(size)
+        return self._splits[split].draw(self._opened().pixels, rng, ways, shots, query_shots)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the pixels behind when pickled for another process, which maps them itself."""
@@ -208,22 +185,3 @@ class ImageSource(ABC):
     def _opened(self) -> Cache:
         assert self._cache is not None, "call prepare() and setup() first"
         return self._cache
-
-
-def sample(rng: np.random.Generator, counts: np.ndarray, size: int) -> np.ndarray:
-    """Draw `size` of the numbers 0..count-1 without replacement, for each count.
-
-    The first steps of a Fisher-Yates shuffle on a list that is never written out: ten times faster
-    than `rng.choice(replace=False)` for the few small draws of a task.
-
-    Returns:
-        (len(counts), size) int64.
-    """
-    drawn = []
-    for count, row in zip(counts.tolist(), rng.random((len(counts), size)).tolist(), strict=True):
-        moved: dict[int, int] = {}
-        for i, chance in enumerate(row):
-            j = i + int(chance * (count - i))
-            drawn.append(moved.get(j, j))
-            moved[j] = moved.get(i, i)
-    return np.array(drawn).reshape(len(counts), size)

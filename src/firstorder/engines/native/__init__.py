@@ -22,7 +22,8 @@ from firstorder.model import Conv4
 from firstorder.model.conv4 import EPSILON
 from firstorder.model.layers import SameConv2d
 from firstorder.network import Network, predict
-from firstorder.task.loss import OverTasks, TaskLoss, cross_entropy
+from firstorder.task.classification import cross_entropy
+from firstorder.task.loss import SumOverTasks, TaskLoss
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class NativeSteps:
         plan = self._plan(network, phi, *(x for x, _ in batches)) if network else None
         labels = all(y.dtype == torch.int64 and y.shape == x.shape[:-3] for x, y in batches)
         moments = all(v.dtype == phi.dtype and v.shape == phi.shape for v in state[:2])
-        dims = 2 if type(loss) is OverTasks else 1
+        dims = 2 if type(loss) is SumOverTasks else 1
         if plan is None or not labels or not moments or phi.dim() != dims:
             return None
         return plan.steps(loss, optimizer, phi, state, batches)
@@ -118,11 +119,12 @@ class NativeSteps:
 
 def network_of(loss: Any, optimizer: Any) -> Network | None:
     """Return the network whose cross entropy this is, of one task or of many; else None."""
-    loss = loss.loss if type(loss) is OverTasks else loss
+    loss = loss.loss if type(loss) is SumOverTasks else loss
     covered = (
         type(loss) is TaskLoss
         and loss.criterion is cross_entropy
         and type(optimizer) in (SGD, Adam)
+        and not optimizer.weight_decay
     )
     return loss.network if covered else None
 
@@ -131,6 +133,8 @@ def is_published(network: Network) -> bool:
     """Tell whether a network is a Conv4 as it was built: no other class, layer, epsilon or hook."""
     module = network.module
     if type(network) is not Network or type(module) is not Conv4 or module.conv_bias:
+        return False
+    if network.constants():  # frozen parameters are not in phi
         return False
     pool = [nn.MaxPool2d] if module.downsample == "pool" else []
     layers, block = list(module.features), [SameConv2d, nn.BatchNorm2d, *pool, nn.ReLU]

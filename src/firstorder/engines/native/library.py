@@ -20,7 +20,7 @@ from firstorder.inner_loop import Batch, Step
 from firstorder.inner_optimizer import Adam, AdamState
 from firstorder.model import Conv4
 from firstorder.model.conv4 import EPSILON
-from firstorder.task.loss import OverTasks
+from firstorder.task.loss import SumOverTasks
 
 SOURCES = Path(__file__).parent
 FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp"]
@@ -89,7 +89,7 @@ class Plan:
         else:
             settings, t = COptimizer(0, optimizer.lr), 0.0
             vectors = (phi, phi, phi, found, phi, phi, losses)  # no moments: none are touched
-        many = isinstance(loss, OverTasks)
+        many = isinstance(loss, SumOverTasks)
         is_sum = (loss.loss if many else loss).reduction == "sum"
         x_at, y_at = addresses(xs), addresses(ys)
         places = ctypes.addressof(x_at), ctypes.addressof(y_at)

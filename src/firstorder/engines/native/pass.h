@@ -35,23 +35,29 @@ struct Pass {
     return s.y[block].data() +
            (size_t)image * plan.blocks[block].positions * plan.blocks[block].filters;
   }
+  float* peaks_of(int block, int image) const {
+    const Block& b = plan.blocks[block];
+    return b.pool == 1 ? y_of(block, image)
+                       : s.peaks[block].data() + (size_t)image * b.out_side * b.out_side * b.filters;
+  }
   float* dout_of(int image) const { return s.dout.data() + (size_t)image * plan.dout_size; }
   float* features_of(int image) const { return s.features.data() + (size_t)image * plan.flat; }
   float* logits_of(int image) const { return s.logits.data() + (size_t)image * plan.ways; }
 
+  // Visit this thread's images; every other time from the last: its data still lie in the caches.
   template <typename F>
-  void each_image(F visit) const {
-    for (int i = team.rank * plan.n / team.size; i < (team.rank + 1) * plan.n / team.size; i++)
-      visit(i);
+  void each_image(bool backwards, F visit) const {
+    const int from = team.rank * plan.n / team.size, end = (team.rank + 1) * plan.n / team.size;
+    for (int i = 0; i < end - from; i++) visit(backwards ? end - 1 - i : from + i);
   }
 
   void forward(const float* x) const {
     const int blocks = (int)plan.blocks.size();
-    each_image([&](int image) { read(x, image), convolve(0, image); });
+    each_image(false, [&](int image) { read(x, image), convolve(0, image); });
     for (int block = 0; block < blocks; block++) {
       team.wait();
       summarise(block);
-      each_image([&](int image) {
+      each_image(block % 2 == 0, [&](int image) {
         activate(block, image);
         if (block + 1 < blocks) convolve(block + 1, image);
         else classify(image);
@@ -61,18 +67,21 @@ struct Pass {
 
   void backward(const int64_t* y, float weight) const {
     const int last = (int)plan.blocks.size() - 1;
-    each_image([&](int image) { differentiate(image, y[image], weight), collect(last, image); });
+    each_image(last % 2 == 1, [&](int image) { differentiate(image, y[image], weight), collect(last, image); });
     team.wait();
     head_gradient();
-    for (int block = last; block >= 0; block--) {
+    for (int block = last; block > 0; block--) {
       average(block);
-      each_image([&](int image) {
-        undo_norm(block, image);
-        if (block) undo_convolution(block, image), collect(block - 1, image);
+      each_image(block % 2 == 0, [&](int image) {
+        const Block& b = plan.blocks[block];
+        undo_norm(block, image, 0, b.out_side, dy_of(block, image) + b.dy_at[0], b.dy_side * b.filters);
+        undo_convolution(block, image), collect(block - 1, image);
       });
       team.wait();
       kernel_gradient(block);
     }
+    average(0);
+    each_image(true, [&](int image) { first_gradient(image); });
     team.wait();
   }
 
@@ -80,92 +89,138 @@ struct Pass {
   void read(const float* images, int image) const {
     const Block& b = plan.blocks[0];
     const float* from = images + (size_t)image * b.channels * b.side * b.side;
-    float* to = x_of(0, image) + (b.before * b.padded_side + b.before) * b.channels;
-    for (int c = 0; c < b.channels; c++)
-      for (int i = 0; i < b.side; i++)
-        for (int j = 0; j < b.side; j++) to[(i * b.padded_side + j) * b.channels + c] = *from++;
+    float* to = x_of(0, image) + b.before * (b.pitch + b.channels);
+    for (int i = 0; i < b.side; i++, from += b.side)
+      for (int j = 0; j < b.side; j++)
+        for (int c = 0; c < b.channels; c++)
+          to[i * b.pitch + j * b.channels + c] = from[c * b.side * b.side + j];
   }
 
   // Convolve an image; keep each filter's mean over the image, and the sum of squares about it.
   void convolve(int block, int image) const {
     const Block& b = plan.blocks[block];
-    float *y = y_of(block, image), *sums = s.sums[block].data() + (size_t)image * 2 * b.filters;
-    multiply(x_of(block, image), b.at.data(), b.positions, b.kernel_rows, 3 * b.channels,
-             phi + b.kernel_at, b.filters, y, b.y_at.data());
-    for (int c = 0; c < b.filters; c += LANES) {
-      vec mean{}, squares{};
-      for (int p = 0; p < b.positions; p++) mean += load(y + p * b.filters + c);
-      mean /= (float)b.positions;
-      for (int p = 0; p < b.positions; p++) {
-        const vec d = load(y + p * b.filters + c) - mean;
-        squares += d * d;
-      }
-      store(sums + c, mean), store(sums + b.filters + c, squares);
+    float* sums = s.sums[block].data() + (size_t)image * 2 * b.filters;
+    std::fill(sums, sums + 2 * b.filters, 0.f);
+    const Matrix kernel{phi + b.kernel_at, b.filters, b.filters, span(b.filters) * LANES};
+    const int strips = pieces(b.positions, POSITIONS);
+    for (int i = 0; i < strips; i++) {
+      const int p = start(i, b.positions, strips), now = start(i + 1, b.positions, strips) - p;
+      float* y = y_of(block, image) + p * b.filters;
+      multiply(x_of(block, image), b.at.data() + p, now, b.kernel_rows, 3 * b.channels, kernel, y,
+               b.y_at.data());
+      count(y, p, now, b.filters, sums);
     }
   }
 
-  // Join the images' statistics (Chan et al. 1979) into batch norm's scale, shift, mean and 1 /
-  // deviation; beside them lie, later, the two means of `average`.
+  // Join the statistics of some positions, beside the caches' core, to those of `before` others
+  // (Chan et al. 1979).
+  static void count(const float* y, int before, int positions, int filters, float* sums) {
+    const float share = (float)positions / (float)(before + positions);
+    each_columns(filters, [&](int c, auto vectors) {
+      constexpr int V = vectors();
+      vec mean[V] = {}, squares[V] = {};
+      for (int p = 0; p < positions; p++)
+        for (int v = 0; v < V; v++) mean[v] += load(y + p * filters + c + v * LANES);
+      for (int v = 0; v < V; v++) mean[v] /= (float)positions;
+      for (int p = 0; p < positions; p++)
+        for (int v = 0; v < V; v++) {
+          const vec d = load(y + p * filters + c + v * LANES) - mean[v];
+          squares[v] += d * d;
+        }
+      for (int v = 0; v < V; v++) {
+        float *old_mean = sums + c + v * LANES, *old_squares = old_mean + filters;
+        const vec d = mean[v] - load(old_mean);
+        store(old_mean, load(old_mean) + d * share);
+        store(old_squares, load(old_squares) + squares[v] + d * d * ((float)before * share));
+      }
+    });
+  }
+
+  // Visit all columns, some vectors at a time.
+  template <typename F>
+  static void each_columns(int columns, F visit) {
+    if (columns % (4 * LANES) == 0)
+      for (int c = 0; c < columns; c += 4 * LANES) visit(c, std::integral_constant<int, 4>{});
+    else
+      for (int c = 0; c < columns; c += LANES) visit(c, std::integral_constant<int, 1>{});
+  }
+
+  // Join the images' statistics into batch norm's scale, shift, mean and 1 / deviation; beside them
+  // lie, later, the two coefficients of `average`.
   void summarise(int block) const {
     const Block& b = plan.blocks[block];
-    const float* sums = s.sums[block].data();
     float* norm = norm_of(block);
-    for (int c = 0; c < b.filters; c++) {
-      double mean = 0, squares = 0;
-      for (int i = 0; i < plan.n; i++) mean += sums[i * 2 * b.filters + c];
-      mean /= plan.n;
+    for (int c = 0; c < b.filters; c += LANES) {
+      const float* sums = s.sums[block].data() + c;
+      vec mean{}, squares{};
+      for (int i = 0; i < plan.n; i++) mean += load(sums + i * 2 * b.filters);
+      mean /= (float)plan.n;
       for (int i = 0; i < plan.n; i++) {
-        const double d = sums[i * 2 * b.filters + c] - mean;
-        squares += sums[(i * 2 + 1) * b.filters + c] + b.positions * d * d;
+        const vec d = load(sums + i * 2 * b.filters) - mean;
+        squares += load(sums + (i * 2 + 1) * b.filters) + (float)b.positions * d * d;
       }
-      const double inverse = 1 / std::sqrt(squares / ((double)plan.n * b.positions) + plan.eps);
-      norm[c] = phi[b.gamma_at + c] * inverse;
-      norm[b.filters + c] = phi[b.beta_at + c] - mean * norm[c];
-      norm[2 * b.filters + c] = mean;
-      norm[3 * b.filters + c] = inverse;
+      squares = squares / ((float)plan.n * b.positions) + plan.eps;
+      vec inverse;
+      for (int l = 0; l < LANES; l++) inverse[l] = 1 / std::sqrt(squares[l]);
+      const vec scale = load(phi + b.gamma_at + c) * inverse;
+      store(norm + c, scale);
+      store(norm + b.filters + c, load(phi + b.beta_at + c) - mean * scale);
+      store(norm + 2 * b.filters + c, mean), store(norm + 3 * b.filters + c, inverse);
     }
   }
   float* norm_of(int block) const {
     return s.norm[block].data() + (size_t)team.rank * 6 * plan.blocks[block].filters;
   }
 
-  // Normalise, rectify and pool an image into the next block's input, or into the features.
+  // Normalise, rectify and pool an image into the next block's input, or into the features; keep
+  // what was largest in each window of pooling.
   void activate(int block, int image) const {
     const Block& b = plan.blocks[block];
     const bool is_last = block + 1 == (int)plan.blocks.size();
-    const int side = is_last ? b.out_side : plan.blocks[block + 1].padded_side;
-    const int before = is_last ? 0 : plan.blocks[block + 1].before;
-    const float *y = y_of(block, image), *norm = norm_of(block);
+    const int pitch = is_last ? b.out_side * b.filters : plan.blocks[block + 1].pitch;
     float* to = is_last ? features_of(image) : x_of(block + 1, image);
-    each_window(b, [&](int i, int j, const int* at, int count) {
-      float* out = to + ((i + before) * side + j + before) * b.filters;
-      for (int c = 0; c < b.filters; c += LANES) {
-        vec best{};
-        for (int q = 0; q < count; q++)
-          best = larger(normalised(y + at[q] + c, norm + c, b.filters), best);
-        store(out + c, best);
+    if (!is_last) to += plan.blocks[block + 1].before * (pitch + b.filters);
+    const float *y = y_of(block, image), *norm = norm_of(block);
+    float* peaks = peaks_of(block, image);
+    const int filters = b.filters, side = b.conv_side, row = side * filters;
+    for (int i = 0; i < b.out_side; i++, y += b.pool * row, to += pitch)
+      for (int c = 0; c < filters; c += LANES) {
+        const vec scale = load(norm + c), shift = load(norm + filters + c);
+        if (b.pool == 1) {
+          for (int j = 0; j < row; j += filters)
+            store(to + j + c, larger(load(y + j + c) * scale + shift, vec{}));
+          continue;
+        }
+        float* peak_to = peaks + i * b.out_side * filters + c;
+        each_window(side, i, [=](int j, auto height, auto width) {
+          const float* from = y + j * 2 * filters + c;
+          vec peak = load(from), best = peak * scale + shift;
+          for (int q = 1; q < height * width; q++) {
+            const vec value = load(from + q / width * row + q % width * filters);
+            const vec z = value * scale + shift;
+            const mask is_old = z <= best;
+            best = is_old ? best : z, peak = is_old ? peak : value;
+          }
+          store(to + j * filters + c, larger(best, vec{})), store(peak_to + j * filters, peak);
+        });
       }
-    });
-  }
-  static vec normalised(const float* y, const float* norm, int filters) {
-    return load(y) * load(norm) + load(norm + filters);
   }
   static vec larger(vec z, vec best) {
     return z <= best ? best : z;
   }  // NaN passes, as ReLU lets it
 
-  // Visit the windows of pooling: row, column, and where their pixels lie in y.
+  // Visit a row of windows of 2 x 2: columns, and the pixels' rows and columns, fewer at the edge.
   template <typename F>
-  static void each_window(const Block& b, F visit) {
-    int at[4];
-    for (int i = 0; i < b.out_side; i++)
-      for (int j = 0; j < b.out_side; j++) {
-        int count = 0;
-        for (int h = i * b.pool; h < std::min((i + 1) * b.pool, b.conv_side); h++)
-          for (int w = j * b.pool; w < std::min((j + 1) * b.pool, b.conv_side); w++)
-            at[count++] = (h * b.conv_side + w) * b.filters;
-        visit(i, j, at, count);
-      }
+  static inline void each_window(int side, int i, F visit) {
+    const std::integral_constant<int, 1> one;
+    const std::integral_constant<int, 2> two;
+    if (2 * i + 1 < side) {
+      for (int j = 0; j < side / 2; j++) visit(j, two, two);
+      if (side % 2) visit(side / 2, two, one);
+    } else {
+      for (int j = 0; j < side / 2; j++) visit(j, one, two);
+      if (side % 2) visit(side / 2, one, one);
+    }
   }
 
   void classify(int image) const {
@@ -210,111 +265,182 @@ struct Pass {
     }
   }
 
-  // Visit an image's convolution: where in y, which channels, the normalised value, and dz, which
-  // pooling lets through to the largest pixel of a window, and ReLU where it is above 0.
-  template <typename F>
-  void each_gradient(int block, int image, F visit) const {
+  // Let the gradient of an image through ReLU; sum it, and it times the normalised value, over the
+  // image: what batch norm's gradient needs of it. Pooling lets it through to the peaks only.
+  void collect(int block, int image) const {
     const Block& b = plan.blocks[block];
-    const float *y = y_of(block, image), *norm = norm_of(block), *dout = dout_of(image);
-    each_window(b, [&](int i, int j, const int* at, int count) {
-      for (int c = 0; c < b.filters; c += LANES) {
-        vec z[4], best{};
-        for (int q = 0; q < count; q++)
-          best = larger(z[q] = normalised(y + at[q] + c, norm + c, b.filters), best);
-        const vec d = load(dout + (i * b.out_side + j) * b.filters + c);
-        const vec mean = load(norm + 2 * b.filters + c), inverse = load(norm + 3 * b.filters + c);
-        mask open = best > vec{};
-        for (int q = 0; q < count; q++) {
-          const mask chosen = open & (z[q] == best);
-          open &= ~chosen;
-          visit(at[q], c, (load(y + at[q] + c) - mean) * inverse, chosen ? d : vec{});
+    const float *norm = norm_of(block), *peaks = peaks_of(block, image);
+    float *sums = s.dsums[block].data() + (size_t)image * 2 * b.filters, *dout = dout_of(image);
+    each_columns(b.filters, [&](int from, auto vectors) {
+      constexpr int V = vectors() > 1 ? 2 : 1;  // so many constants and sums stay in the registers
+      for (int c = from; c < from + vectors() * LANES; c += V * LANES) {
+        vec scale[V], shift[V], mean[V], total[V] = {}, moment[V] = {};
+        for (int v = 0; v < V; v++) {
+          const float* at = norm + c + v * LANES;
+          scale[v] = load(at), shift[v] = load(at + b.filters), mean[v] = load(at + 2 * b.filters);
+        }
+        for (int p = 0; p < b.out_side * b.out_side; p++)
+          for (int v = 0; v < V; v++) {
+            const int at = p * b.filters + c + v * LANES;
+            const vec value = load(peaks + at);
+            const vec d = value * scale[v] + shift[v] > vec{} ? load(dout + at) : vec{};
+            store(dout + at, d);
+            total[v] += d, moment[v] += d * (value - mean[v]);
+          }
+        for (int v = 0; v < V; v++) {
+          const int at = c + v * LANES;
+          store(sums + at, total[v]);
+          store(sums + b.filters + at, moment[v] * load(norm + 3 * b.filters + at));
         }
       }
     });
   }
 
-  // Sum dz, and dz times the normalised value, over an image: what batch norm's gradient needs of
-  // it.
-  void collect(int block, int image) const {
-    const int filters = plan.blocks[block].filters;
-    float* sums = s.dsums[block].data() + (size_t)image * 2 * filters;
-    std::fill(sums, sums + 2 * filters, 0.f);
-    each_gradient(block, image, [&](int, int c, vec normal, vec dz) {
-      store(sums + c, load(sums + c) + dz);
-      store(sums + filters + c, load(sums + filters + c) + dz * normal);
-    });
-  }
-
-  // Join the images' sums: they are the gradients of beta and gamma; and divide them by the
-  // positions.
+  // Join the images' sums: they are the gradients of beta and gamma. Divided by the positions they
+  // give the gradient of the convolution, scale (dz - mean(dz) - normal mean(dz normal)), as
+  // scale dz + shift + slope (y - mean).
   void average(int block) const {
     const Block& b = plan.blocks[block];
-    float* means = norm_of(block) + 4 * b.filters;
-    for (int c = 0; c < 2 * b.filters; c += LANES) {
-      vec sum{};
-      for (int i = 0; i < plan.n; i++) sum += load(s.dsums[block].data() + i * 2 * b.filters + c);
-      store(means + c, sum / (float)(plan.n * b.positions));
+    float *norm = norm_of(block), *gradient = s.gradient.data();
+    for (int c = 0; c < b.filters; c += LANES) {
+      const float* sums = s.dsums[block].data() + c;
+      vec total{}, moment{};
+      for (int i = 0; i < plan.n; i++, sums += 2 * b.filters)
+        total += load(sums), moment += load(sums + b.filters);
+      const vec share = load(norm + c) / (float)(-plan.n * b.positions);
+      store(norm + 4 * b.filters + c, share * total);
+      store(norm + 5 * b.filters + c, share * moment * load(norm + 3 * b.filters + c));
       if (team.rank == 0)
-        store(s.gradient.data() + (c < b.filters ? b.beta_at : b.gamma_at - b.filters) + c, sum);
+        store(gradient + b.beta_at + c, total), store(gradient + b.gamma_at + c, moment);
     }
   }
 
-  // dy = scale (dz - mean(dz) - normal mean(dz normal)).
-  void undo_norm(int block, int image) const {
+  // The gradient of the convolution in some rows of outputs; `to` is where that of the first goes.
+  void undo_norm(int block, int image, int from, int end, float* to, int pitch) const {
     const Block& b = plan.blocks[block];
-    float* dy = dy_of(block, image);
-    const float *scale = norm_of(block), *means = scale + 4 * b.filters;
-    each_gradient(block, image, [&](int at, int c, vec normal, vec dz) {
-      const vec dy_here =
-          load(scale + c) * (dz - load(means + c) - normal * load(means + b.filters + c));
-      store(dy + b.dy_at[at / b.filters] + c, dy_here);
-    });
+    const int filters = b.filters, side = b.conv_side, row = side * filters;
+    const float *norm = norm_of(block), *dout = dout_of(image) + from * b.out_side * filters;
+    const float* peaks = peaks_of(block, image) + from * b.out_side * filters;
+    const float* y = y_of(block, image) + from * b.pool * row;
+    for (int i = from; i < end; i++) {
+      for (int c = 0; c < filters; c += LANES) {
+        const vec scale = load(norm + c), mean = load(norm + 2 * filters + c);
+        const vec shift = load(norm + 4 * filters + c), slope = load(norm + 5 * filters + c);
+        const auto undo = [=](vec value, vec dz) {
+          return scale * dz + (shift + slope * (value - mean));
+        };
+        if (b.pool == 1) {
+          for (int j = 0; j < row; j += filters)
+            store(to + j + c, undo(load(y + j + c), load(dout + j + c)));
+          continue;
+        }
+        each_window(side, i, [=](int j, auto height, auto width) {
+          const int at = j * 2 * filters + c;
+          const vec d = load(dout + j * filters + c), peak = load(peaks + j * filters + c);
+          mask open = ~mask{};
+          for (int q = 0; q < height * width; q++) {
+            const vec value = load(y + at + q / width * row + q % width * filters);
+            const mask chosen = open & (value == peak);  // the first of equal ones
+            open &= ~chosen;
+            store(to + at + q / width * pitch + q % width * filters,
+                  undo(value, chosen ? d : vec{}));
+          }
+        });
+      }
+      y += b.pool * row, to += b.pool * pitch;
+      dout += b.out_side * filters, peaks += b.out_side * filters;
+    }
   }
 
   // The gradient of a block's input: each pixel collects from the outputs that saw it.
   void undo_convolution(int block, int image) const {
     const Block& b = plan.blocks[block];
     const float* kernel = s.flipped[block].data();
+    const int panel = span(b.channels) * LANES;
     for (const Parity& p : b.parities) {
-      multiply(dy_of(block, image), p.at.data(), (int)p.at.size(), p.offsets, b.filters, kernel,
-               b.channels, dout_of(image), p.out_at.data());
-      kernel += p.taps.size() * b.filters * b.channels;
+      const int rows = (int)p.taps.size() * b.filters;
+      multiply(dy_of(block, image), p.at.data(), (int)p.at.size(), p.offsets, b.filters,
+               {kernel, b.channels, panel, rows * panel}, dout_of(image), p.out_at.data());
+      kernel += rows * b.channels;
     }
   }
 
-  // Kernels in the order in which `undo_convolution` reads them: (parity, tap, O, C).
+  // Kernels in the order in which `undo_convolution` reads them: parities, panels of C, taps, O.
   void flip() const {
     for (size_t block = 1; block < plan.blocks.size(); block++) {
       const Block& b = plan.blocks[block];
       float* to = s.flipped[block].data();
-      for (const Parity& parity : b.parities)
-        for (int tap : parity.taps) {
+      const int panel = span(b.channels) * LANES;
+      for (const Parity& parity : b.parities) {
+        const int rows = (int)parity.taps.size() * b.filters;
+        for (size_t i = 0; i < parity.taps.size(); i++) {
+          const int tap = parity.taps[i];
+          if (tap % team.size != team.rank) continue;
           const float* from = phi + b.kernel_at + tap * b.channels * b.filters;
-          if (tap % team.size == team.rank)
+          for (int c = 0; c < b.channels; c += LANES)
             for (int o = 0; o < b.filters; o += LANES)
-              for (int c = 0; c < b.channels; c++) {
-                const vec w = load(from + c * b.filters + o);
-                for (int l = 0; l < LANES; l++) to[(o + l) * b.channels + c] = w[l];
-              }
-          to += b.channels * b.filters;
+              transpose(from + c * b.filters + o, b.filters,
+                        to + c / panel * rows * panel + (i * b.filters + o) * panel + c % panel,
+                        panel);
         }
+        to += rows * b.channels;
+      }
     }
   }
 
   // This thread's rows of the gradient of the kernels, (9 C, O).
   void kernel_gradient(int block) const {
     const Block& b = plan.blocks[block];
-    const int rows = 9 * b.channels, most = rows_beside(span(b.filters)) * team.size;
-    const int tiles = (rows + most - 1) / most * team.size, each = (rows + tiles - 1) / tiles;
-    float* gradient = s.gradient.data() + b.kernel_at;
-    for (int image = 0; image < plan.n; image += b.group)
-      for (int r = team.rank * each; r < rows; r += team.size * each) {
-        const int now = std::min(each, rows - r);
-        float* to = gradient + r * b.filters;
-        if (image == 0) std::fill(to, to + now * b.filters, 0.f);
-        multiply_transposed(x_of(block, image), b.at.data(), dy_of(block, image), b.dy_at.data(),
-                            b.positions * std::min(b.group, plan.n - image), b.entries.data() + r,
-                            now, to, b.filters);
+    const int from = b.gradient_tiles() * team.rank / team.size;
+    const int end = b.gradient_tiles() * (team.rank + 1) / team.size;
+    float* panels = scratch();
+    for (int image = 0; image < plan.n; image += b.group) {
+      const int positions = b.positions * std::min(b.group, plan.n - image);
+      const int strips = pieces(positions, POSITIONS);
+      for (int strip = 0; strip < strips; strip++) {
+        const int p = start(strip, positions, strips), now = start(strip + 1, positions, strips) - p;
+        const int width = pack(dy_of(block, image), b.dy_at.data() + p, now, b.filters, panels);
+        multiply_transposed(x_of(block, image), b.at.data() + p, now, b.entries,
+                            {panels, b.filters, width, now * width}, from, end,
+                            s.gradient.data() + b.kernel_at, image + strip);
       }
+    }
   }
+
+  // Copy some rows into panels as wide as a tile; return how wide.
+  static int pack(const float* from, const int* at, int rows, int columns, float* to) {
+    const int width = span(columns) * LANES;
+    for (int column = 0; column < columns; column += width)
+      for (int r = 0; r < rows; r++, to += width)
+        for (int i = 0; i < width; i += LANES) store(to + i, load(from + at[r] + column + i));
+    return width;
+  }
+
+  // An image's share of the first kernels' gradient. These are small: each image has its own, and the
+  // gradient of the convolution is used up while it lies in the nearest cache.
+  void first_gradient(int image) const {
+    const Block& b = plan.blocks[0];
+    float *gradient = s.first_gradients.data() + (size_t)image * b.kernel_size(), *dy = scratch();
+    for (int i = 0; i < b.out_side; i += b.strip) {
+      const int end = std::min(i + b.strip, b.out_side), pitch = b.conv_side * b.filters;
+      const int p = i * b.pool * b.conv_side;
+      undo_norm(0, image, i, end, dy, pitch);
+      multiply_transposed(x_of(0, image), b.at.data() + p,
+                          std::min(end * b.pool, b.conv_side) * b.conv_side - p, b.entries,
+                          {dy, b.filters, b.filters, span(b.filters) * LANES}, 0,
+                          b.gradient_tiles(), gradient, i);
+    }
+  }
+
+  // Sum that over the images, from one number of the gradient to another.
+  void join_first(int from, int end) const {
+    const int size = plan.blocks[0].kernel_size();
+    for (int i = from; i < std::min(end, size); i++) {
+      float sum = 0;
+      for (int image = 0; image < plan.n; image++) sum += s.first_gradients[(size_t)image * size + i];
+      s.gradient[i] = sum;
+    }
+  }
+
+  float* scratch() const { return s.scratch.data() + (size_t)team.rank * plan.scratch_size; }
 };

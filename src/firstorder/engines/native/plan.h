@@ -6,7 +6,24 @@
 
 #pragma once
 #include <algorithm>
+#include <new>
 #include <vector>
+
+#include "products.h"
+
+template <typename T>
+struct Aligned {  // to the lines of the caches: no vector lies across two
+  typedef T value_type;
+  static constexpr std::align_val_t line{64};
+  Aligned() = default;
+  template <typename U>
+  Aligned(const Aligned<U>&) {}
+  T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), line)); }
+  void deallocate(T* p, size_t) { ::operator delete(p, line); }
+  friend bool operator==(Aligned, Aligned) { return true; }
+  friend bool operator!=(Aligned, Aligned) { return false; }
+};
+typedef std::vector<float, Aligned<float>> Numbers;
 
 struct Parity {  // input pixels whose row and column have one remainder by the stride: the same
                  // taps see them
@@ -15,24 +32,28 @@ struct Parity {  // input pixels whose row and column have one remainder by the 
 
 struct Block {  // 3x3 convolution with "same" padding, batch norm, max-pooling, ReLU
   int channels, filters, stride, pool, side;  // of the input
-  int before, padded_side, padded_size;       // the input with zeros around it; numbers an image
+  int before, padded_side;                    // the input with zeros around it
+  int pitch, padded_size;                     // numbers a row of that, and an image
   int conv_side, positions, out_side;         // of the convolution, and after pooling
   int dy_side, dy_size;              // the gradient of the convolution, with zeros around it
   int group;                         // images whose kernel gradients are summed in one go
+  int strip;                         // rows of outputs that are worked on in one go
   int kernel_at, gamma_at, beta_at;  // in phi
   std::vector<int> at, y_at, dy_at;  // of each position, in x, y and dy
-  std::vector<int> kernel_rows,
-      entries;  // of a kernel's three rows, and 9 C entries, from there in x
+  std::vector<int> kernel_rows, entries;  // a kernel's three rows, and 9 C entries, from there in x
   std::vector<Parity> parities;
+
+  int kernel_size() const { return 9 * channels * filters; }
+  int gradient_tiles() const { return pieces(9 * channels, most_rows(span(filters))); }
 };
 
 struct Space {  // what one team of threads writes to; the zeros around images stay zero
-  std::vector<std::vector<float>> x, y, dy, flipped, norm, sums, dsums;
-  std::vector<float> dout, features, logits, losses, gradient;
+  std::vector<Numbers> x, y, peaks, dy, flipped, norm, sums, dsums;
+  Numbers dout, features, logits, losses, gradient, first_gradients, scratch;
 };
 
 struct Plan {
-  int n, ways, threads, size, flat, head_at, bias_at, dout_size;
+  int n, ways, threads, size, flat, head_at, bias_at, dout_size, scratch_size;
   float eps;
   std::vector<Block> blocks;
   std::vector<Space> spaces;
@@ -46,21 +67,25 @@ static Block make_block(int channels, int filters, int stride, int pool, int sid
   b.out_side = (b.conv_side + pool - 1) / pool;
   const int padding = std::max((b.conv_side - 1) * stride + 3 - side, 0);
   b.before = padding / 2;  // an odd pixel of padding goes after, as TensorFlow's does
-  b.padded_side = side + padding, b.padded_size = b.padded_side * b.padded_side * channels;
+  b.padded_side = side + padding, b.pitch = b.padded_side * channels;
+  // Where outputs see pixels a multiple of 512 bytes apart, a few of the first cache's sets would
+  // have to hold them all: a line more in each row spreads the rows over others.
+  if (stride * channels % 128 == 0) b.pitch += 16;
+  b.padded_size = b.padded_side * b.pitch;
   const int reach = 2 / stride;  // rows of outputs, besides its own, that see a pixel
   b.dy_side = reach + std::max(b.conv_side, (b.before + side - 1) / stride + 1);
   b.dy_size = b.dy_side * b.dy_side * filters;
-  b.group = std::max(1, 256 / b.positions);
+  b.group = std::max(1, 256 / b.positions), b.strip = std::max(1, POSITIONS / pool / b.conv_side);
   for (int image = 0; image < b.group; image++)
     for (int i = 0; i < b.conv_side; i++)
       for (int j = 0; j < b.conv_side; j++) {
-        b.at.push_back(image * b.padded_size + (i * b.padded_side + j) * stride * channels);
+        b.at.push_back(image * b.padded_size + (i * b.pitch + j * channels) * stride);
         if (image == 0) b.y_at.push_back((i * b.conv_side + j) * filters);
         b.dy_at.push_back(image * b.dy_size + ((i + reach) * b.dy_side + j + reach) * filters);
       }
   for (int i = 0; i < 3; i++) {
-    b.kernel_rows.push_back(i * b.padded_side * channels);
-    for (int k = 0; k < 3 * channels; k++) b.entries.push_back(i * b.padded_side * channels + k);
+    b.kernel_rows.push_back(i * b.pitch);
+    for (int k = 0; k < 3 * channels; k++) b.entries.push_back(i * b.pitch + k);
   }
   for (int a = 0; a < stride; a++)
     for (int c = 0; c < stride; c++) {
@@ -78,19 +103,22 @@ static Block make_block(int channels, int filters, int stride, int pool, int sid
           }
       b.parities.push_back(parity);
     }
-  b.kernel_at = parameters, b.gamma_at = parameters + 9 * channels * filters;
+  b.kernel_at = parameters, b.gamma_at = parameters + b.kernel_size();
   b.beta_at = b.gamma_at + filters, parameters = b.beta_at + filters;
   return b;
 }
 
 static Space make_space(const Plan& plan) {
   Space s;
-  const auto zeros = [](size_t count) { return std::vector<float>(count, 0.f); };
+  const auto zeros = [](size_t count) { return Numbers(count, 0.f); };
   for (const Block& b : plan.blocks) {
+    const bool first = s.x.empty();
     s.x.push_back(zeros((size_t)plan.n * b.padded_size));
     s.y.push_back(zeros((size_t)plan.n * b.positions * b.filters));
-    s.dy.push_back(zeros((size_t)plan.n * b.dy_size));
-    s.flipped.push_back(zeros((size_t)9 * b.channels * b.filters));
+    s.peaks.push_back(
+        zeros(b.pool > 1 ? (size_t)plan.n * b.out_side * b.out_side * b.filters : 0));
+    s.dy.push_back(zeros(first ? 0 : (size_t)plan.n * b.dy_size));
+    s.flipped.push_back(zeros(first ? 0 : b.kernel_size()));
     s.norm.push_back(zeros((size_t)plan.threads * 6 * b.filters));
     s.sums.push_back(zeros((size_t)plan.n * 2 * b.filters));
     s.dsums.push_back(zeros((size_t)plan.n * 2 * b.filters));
@@ -98,5 +126,7 @@ static Space make_space(const Plan& plan) {
   s.dout = zeros((size_t)plan.n * plan.dout_size), s.features = zeros((size_t)plan.n * plan.flat);
   s.logits = zeros((size_t)plan.n * plan.ways), s.losses = zeros(plan.n),
   s.gradient = zeros(plan.size);
+  s.first_gradients = zeros((size_t)plan.n * plan.blocks[0].kernel_size());
+  s.scratch = zeros((size_t)plan.threads * plan.scratch_size);
   return s;
 }

@@ -78,11 +78,14 @@ Plan* make_plan(int n, int channels, int side, int filters, int blocks, int stri
                 int ways, float eps, int threads) {
   auto plan = std::make_unique<Plan>();
   plan->n = n, plan->ways = ways, plan->eps = eps, plan->threads = threads, plan->size = 0;
-  plan->dout_size = 0;
+  plan->dout_size = plan->scratch_size = 0;
   for (int i = 0; i < blocks; i++) {
     plan->blocks.push_back(make_block(channels, filters, stride, pool, side, plan->size));
     channels = filters, side = plan->blocks.back().out_side;
+    const Block& b = plan->blocks.back();
     plan->dout_size = std::max(plan->dout_size, side * side * filters);
+    plan->scratch_size =
+        std::max({plan->scratch_size, POSITIONS * filters, b.strip * pool * b.conv_side * filters});
   }
   plan->flat = channels * side * side;
   plan->head_at = plan->size, plan->bias_at = plan->head_at + ways * plan->flat,
@@ -112,6 +115,7 @@ bool take_steps(Plan* plan, const Optimizer* optimizer, const Tensors* all, int 
       pass.flip();
       pass.forward(all->x[step] + i * images);
       pass.backward(all->y[step] + (int64_t)i * plan->n, weight);
+      pass.join_first(from, end);
       update(*optimizer, old, made, space.gradient.data(), t + step, from, end);
       if (team.rank == 0)
         all->losses[i] = std::accumulate(space.losses.begin(), space.losses.end(), 0.f);

@@ -1,0 +1,44 @@
+"""ANIL (Raghu et al. 2020): MAML whose inner loop adapts the head alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from firstorder.algo.base import Context
+from firstorder.algo.maml import MAML
+from firstorder.inner_loop import InnerLoop, Loss
+from firstorder.inner_optimizer import InnerOptimizer, State
+from firstorder.meta_gradient import Meta
+
+
+@dataclass(frozen=True)
+class Masked(InnerOptimizer):
+    """Let an inner optimiser move only the weights where the mask, (d,) bool, is true."""
+
+    optimizer: InnerOptimizer
+    mask: Tensor
+
+    def init(self, phi: Tensor) -> State:
+        return self.optimizer.init(phi)
+
+    def update(self, phi: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, State]:
+        moved, state = self.optimizer.update(phi, gradient, state)
+        return torch.where(self.mask, moved, phi), state
+
+
+@dataclass(frozen=True, kw_only=True)
+class ANIL(MAML):
+    """Adapt only some layers to a task; the outer loop learns all of them, by MAML's gradient.
+
+    Attributes:
+        layers: beginnings of the names of the parameters that adapt; the last layer where none are given.
+    """
+
+    layers: Sequence[str] = ()
+
+    def inner(self, loss: Loss, meta: Meta, context: Context) -> InnerLoop:
+        loop, layout = super().inner(loss, meta, context), context.layout
+        mask = layout.mask(self.layers or [layout.last_layer]).to(loop.phi.device)
+        return loop._replace(optimizer=Masked(loop.optimizer, mask))

@@ -1,0 +1,114 @@
+"""What a kind of task says of itself, so that nobody else has to ask."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from firstorder.network import Network
+from firstorder.task.episode import Episode
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Scores = dict[str, Tensor]  # protocol -> a score of each task, (tasks,)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One task that was adapted to, for a picture.
+
+    Attributes:
+        task: the task, in floating point on the CPU.
+        network: the network.
+        weights: by name of the initialisation ("after reptile", "random initialisation"), the weights
+            phi_1, ..., phi_{k+1} after each inner step, (d,) each.
+    """
+
+    task: Episode
+    network: Network
+    weights: Mapping[str, Sequence[Tensor]]
+
+
+class TaskKind(ABC):
+    """A kind of task: its loss, how query sets are predicted and scored, and how it is pictured.
+
+    A source of tasks names its kind (`TaskSource.kind`). A new kind is one subclass.
+
+    Attributes:
+        protocols: names of the ways to predict a query set; each has scores of its own.
+        measure: what a score is, as results name it.
+        higher_is_better: whether a larger score is a better one.
+    """
+
+    protocols: ClassVar[tuple[str, ...]]
+    measure: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+
+    @staticmethod
+    @abstractmethod
+    def criterion(prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each example, (n,), that the inner loop descends."""
+
+    @abstractmethod
+    def score(self, network: Network, phi: Tensor, tasks: Episode) -> Scores:
+        """Score query sets under every protocol with the weights (tasks, d) adapted to each task.
+
+        A task whose predictions are not finite is scored NaN: it diverged.
+        """
+
+    @abstractmethod
+    def score_if_diverged(self, tasks: Episode) -> float:
+        """Return the score that a task counts with where the inner loop diverged on it."""
+
+    def summarise(self, scores: Scores) -> dict[str, Any]:
+        """Return the mean and interval of each protocol's scores, as results.json holds them."""
+        return {name: interval(self.measure, values) for name, values in scores.items()}
+
+    @abstractmethod
+    def rows(self, summary: dict[str, Any]) -> list[tuple[str, str, int]]:
+        """Return the closing table's rows (protocol, mean and interval, tasks) of such a summary."""
+
+    def objective(self, scores: Scores) -> float:
+        """Return one number for a sweep to maximise: the first protocol's mean, negated if an error."""
+        mean = scores[self.protocols[0]].mean().item()
+        return mean if self.higher_is_better else -mean
+
+    @abstractmethod
+    def draw(self, example: Example) -> "Figure":
+        """Draw a task with what the learner predicts."""
+
+    def draw_episodes(self, episodes: Sequence[Episode]) -> "Figure":
+        """Draw episodes as they come from the data.
+
+        Raises:
+            ValueError: this kind has no such picture.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no picture of episodes: choose another data set"
+        )
+
+
+def interval(measure: str, values: Tensor) -> dict[str, Any]:
+    """Return the mean over tasks and its 95% interval, 1.96 standard errors.
+
+    The interval is 0 for a single task, and infinite where the mean is.
+    """
+    values = values.double().cpu().flatten()
+    mean = values.mean().item()
+    deviation = values.std().item() if len(values) > 1 else 0.0
+    return {
+        measure: mean,
+        "ci95": 1.96 * deviation / len(values) ** 0.5 if isfinite(mean) else mean,
+        "tasks": len(values),
+    }
+
+
+def where_finite(prediction: Tensor, score: Callable[[], Tensor]) -> Tensor:
+    """Return each task's score, (tasks,), or NaN where its predictions, (tasks, ...), aren't finite."""
+    finite = prediction.flatten(1).isfinite().all(1)
+    return torch.where(finite, score(), torch.nan)

@@ -1,0 +1,83 @@
+"""Few-shot classification: N ways, K shots, with the paper's two protocols (Section 6.1)."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from firstorder.network import Network, predict
+from firstorder.task.base import Example, Scores, TaskKind, where_finite
+from firstorder.task.episode import Episode
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the cross entropy of each example, (n,), from logits, (n, ways), in nats."""
+    return F.cross_entropy(prediction, target, reduction="none")
+
+
+def predict_transductively(network: Network, phi: Tensor, tasks: Episode) -> Tensor:
+    """Return the outputs for the query sets, (tasks, m, ...): its images share batch statistics."""
+    return predict(network, phi, tasks.query_x)
+
+
+def predict_one_by_one(network: Network, phi: Tensor, tasks: Episode) -> Tensor:
+    """Return the outputs for the query sets, (tasks, m, ...), each image in a pass of its own.
+
+    A pass holds all support images and the one query image (Section 6.1), so that no query image
+    sees another through batch norm.
+    """
+    passes = (torch.cat([tasks.support_x, one], 1) for one in tasks.query_x.split(1, dim=1))
+    return torch.stack([predict(network, phi, x)[:, -1] for x in passes], 1)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the fraction of right answers of each task, (tasks,); NaN where a logit isn't finite."""
+    return where_finite(logits, lambda: (logits.argmax(-1) == labels).float().mean(1))
+
+
+class Classification(TaskKind):
+    """Tell N classes apart after seeing K images of each; scored by accuracy, a fraction."""
+
+    criterion = staticmethod(cross_entropy)
+    protocols = ("transductive", "non_transductive")
+    measure = "accuracy"
+    higher_is_better = True
+
+    def score(self, network: Network, phi: Tensor, tasks: Episode) -> Scores:
+        """Return the accuracies "transductive" and "non_transductive", (tasks,) each."""
+        return {
+            "transductive": accuracy(predict_transductively(network, phi, tasks), tasks.query_y),
+            "non_transductive": accuracy(predict_one_by_one(network, phi, tasks), tasks.query_y),
+        }
+
+    def score_if_diverged(self, tasks: Episode) -> float:
+        """Return chance, 1 / N."""
+        return 1 / (int(tasks.support_y.max()) + 1)
+
+    def rows(self, summary: dict[str, Any]) -> list[tuple[str, str, int]]:
+        return [
+            (
+                protocol.replace("_", "-"),
+                f"{100 * found['accuracy']:.2f} ± {100 * found['ci95']:.2f} %",
+                found["tasks"],
+            )
+            for protocol, found in summary.items()
+        ]
+
+    def draw(self, example: Example) -> "Figure":
+        """Draw a class a row: its support images, then its query images with the predicted classes."""
+        from firstorder.figures.example import draw_images  # matplotlib takes a second to load
+
+        adapted = next(iter(example.weights.values()))[-1]
+        return draw_images(example.task, example.network.predict(adapted, example.task.query_x))
+
+    def draw_episodes(self, episodes: Sequence[Episode]) -> "Figure":
+        """Draw episodes in one column, a class a row: its support images, then its query images."""
+        from firstorder.figures.contact_sheet import draw_episodes
+
+        return draw_episodes(episodes)
