@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from firstorder.algo import Reptile
 from firstorder.algo.base import Context
-from firstorder.algo.evaluation import evaluate_tasks
+from firstorder.algo.evaluation import Evaluator
 from firstorder.data.interop import import_learn2learn
 from firstorder.data.minibatches import cycle_minibatches
 from firstorder.engine import set_engines
@@ -153,6 +153,7 @@ def evaluation(case: Case) -> dict[str, Call]:
     network = Network(case.module)
     loss, adam, phi = TaskLoss(network, case.kind.criterion, "sum"), Adam(LR), network.initial()
     rule = Reptile(inner_steps=1, inner_batch_size=1, inner_lr=LR)
+    evaluator = Evaluator(rule, case.kind, loss)
     state, engines, steps = adam.init(phi), (NativeSteps(), Compiler(step)), plain_steps(case)
 
     def plain() -> None:
@@ -166,7 +167,7 @@ def evaluation(case: Case) -> dict[str, Call]:
 
     def ours() -> None:
         set_engines(*engines)
-        evaluate_tasks(rule, case.kind, loss, {"phi": phi}, state, tasks, Context())
+        evaluator.score({"phi": phi}, state, tasks)
         set_engines()
 
     return {"plain loop": (plain, 1), "ours": (ours, case.at_once)}

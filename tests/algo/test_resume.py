@@ -25,11 +25,12 @@ class Fail(Callback):
 
 def fit(algo: str, folder: Path, *extra: Callback, resume: bool = False) -> MetaLearner:
     register()
+    inner = "sgd" if algo == "meta_sgd" else "adam"
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose(
             "train",
             [f"algo={algo}", "data=sinusoid", "trainer.max_steps=6", "algo.meta_batch_size=2",
-             "algo.inner_optimizer=adam", "algo.parallel=false", "trainer.progress=false",
+             f"algo.inner_optimizer={inner}", "algo.parallel=false", "trainer.progress=false",
              "trainer.accelerator=cpu", "trainer.compile=never"],
         )  # fmt: skip
     torch.manual_seed(0)

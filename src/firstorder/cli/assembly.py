@@ -188,8 +188,7 @@ def assemble(cfg: DictConfig, config: dict[str, Any]) -> tuple[MetaLearner, Epis
         build(cfg, "model"),
         source.kind,
         outer_steps=cfg.trainer.max_steps,
-        eval_inner_lr=evaluation.inner_lr,
-        parallel_evaluation=evaluation.parallel,
+        evaluation=evaluation,
         log_every=cfg.trainer.log_every,
         config=config,
     )
