@@ -21,11 +21,12 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from firstorder.algo import MetaAlgorithm
-from firstorder.cli.assembly import assemble, plain, register
+from firstorder.cli.assembly import assemble, plain
 from firstorder.cli.commands import CONF
+from firstorder.cli.schema import register
 from firstorder.meta_gradient import MetaGradient
 from firstorder.run.loggers import recording
-from firstorder.run.trainer import build_trainer
+from firstorder.run.trainer import TrainerConfig, build_trainer
 
 LIMIT_MS = 1.0
 OUT = Path("outputs/benchmarks")
@@ -55,7 +56,7 @@ def measure(overrides: list[str], iterations: int, folder: Path) -> dict[str, fl
         recording(folder, learner, datamodule, config) as record,
         patch.object(MetaAlgorithm, "meta_batch", stored),
     ):
-        trainer = build_trainer(folder, record.loggers, **config["trainer"])
+        trainer = build_trainer(folder, record.loggers, TrainerConfig(**config["trainer"]))
         trainer.fit(learner, datamodule)
     spans = 1e3 * np.diff(begun)[iterations // 10 :]  # the first ones warm up
     low, middle, high = np.quantile(spans, [0.25, 0.5, 0.75]).tolist()

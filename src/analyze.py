@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from lightning import seed_everything
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from pandas import DataFrame
 
+import firstorder.analysis
 from firstorder.analysis import Expansion, Manifolds, SineWave
 from firstorder.analysis.markdown import markdown
-from firstorder.cli.assembly import build, schema
+from firstorder.cli.assembly import build
 from firstorder.cli.commands import entry, run_folder
+from firstorder.cli.schema import register_package
 from firstorder.figures.expansion import draw_expansion
 from firstorder.figures.manifolds import draw_manifolds
 from firstorder.figures.sine_wave import draw_sine_wave
@@ -23,10 +24,7 @@ FIGURES: dict[type, Callable[[Any, DataFrame], Figure]] = {
     Manifolds: draw_manifolds,
     SineWave: draw_sine_wave,
 }
-for question in FIGURES:
-    ConfigStore.instance().store(
-        group="schema/analysis", name=question.__name__, node=schema(question)
-    )
+register_package(firstorder.analysis, FIGURES.__contains__)
 
 
 @entry("analyze")

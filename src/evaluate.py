@@ -8,12 +8,13 @@ from firstorder.cli.commands import entry, run_folder
 from firstorder.run.checkpoint import as_trained, read_checkpoint
 from firstorder.run.final_test import final_test
 from firstorder.run.loggers import recording
-from firstorder.run.trainer import build_trainer
+from firstorder.run.objective import test_objective
+from firstorder.run.trainer import TrainerConfig, build_trainer
 
 
 @entry("evaluate")
-def main(cfg: DictConfig) -> None:
-    """Rebuild the run that wrote the checkpoint, with what is overridden, and test it."""
+def main(cfg: DictConfig) -> float:
+    """Rebuild the run that wrote the checkpoint, with what is overridden, test it, return the score."""
     checkpoint = read_checkpoint(cfg.ckpt_path)
     cfg = as_trained(cfg, checkpoint["config"])
     config, folder = plain(cfg), run_folder(cfg)
@@ -21,11 +22,12 @@ def main(cfg: DictConfig) -> None:
     learner, datamodule = assemble(cfg, config)
     learner.load_state_dict(checkpoint["state_dict"])
     with recording(folder, learner, datamodule, config, job_type="eval") as record:
-        final_test(
-            build_trainer(folder, record.loggers, **config["trainer"]),
+        test = final_test(
+            build_trainer(folder, record.loggers, TrainerConfig(**config["trainer"])),
             learner, datamodule, record, folder,
             config=config, steps=checkpoint["global_step"], train_seconds=0.0,
         )  # fmt: skip
+    return test_objective(test)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_accuracy_is_the_fraction_of_query_images_named_right() -> None:
 
 
 def test_impossible_settings_are_named() -> None:
-    with pytest.raises(ValueError, match=r"eval\.tasks must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=r"eval\.tasks=0 must be at least 1"):
         EvaluationSettings(tasks=0)
-    with pytest.raises(ValueError, match=r"eval\.monitor_every must be 0 or more"):
+    with pytest.raises(ValueError, match=r"eval\.monitor_every=-1 must be at least 0"):
         EvaluationSettings(monitor_every=-1)

@@ -8,6 +8,7 @@ from torch import Tensor
 from firstorder.inner_loop import Loss, adapt, for_tasks
 from firstorder.inner_optimizer import InnerOptimizer, State
 from firstorder.network import Network, predict
+from firstorder.settings import Count, CountOrZero, StepSize, check_fields
 from firstorder.task.episode import Episode
 from firstorder.task.loss import OverTasks
 
@@ -30,23 +31,18 @@ class EvaluationSettings:
         parallel: adapt to those of a batch at once: much faster for small networks.
     """
 
-    tasks: int = 400
-    inner_steps: int = 50
-    inner_batch_size: int = 5
-    inner_lr: float | None = None
-    query_shots: int = 1
-    monitor_tasks: int = 20
-    monitor_every: int = 500
-    batch: int = 20
+    tasks: Count = 400
+    inner_steps: Count = 50
+    inner_batch_size: Count = 5
+    inner_lr: StepSize | None = None
+    query_shots: Count = 1
+    monitor_tasks: Count = 20
+    monitor_every: CountOrZero = 500
+    batch: Count = 20
     parallel: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "inner_steps", "inner_batch_size", "query_shots", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"eval.{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("monitor_tasks", "monitor_every"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"eval.{name} must be 0 or more, not {getattr(self, name)}")
+        check_fields(self, "eval")
 
 
 def predict_transductively(network: Network, phi: Tensor, tasks: Episode) -> Tensor:

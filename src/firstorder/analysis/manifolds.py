@@ -8,14 +8,16 @@ centres. The second task is steeper: its expected loss is least elsewhere.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
+from annotated_types import Len
 from torch import Tensor
 
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.inner_loop import Batch, trajectory
+from firstorder.settings import Count, StepSize, check_fields
 
 Circle = tuple[float, float, float]  # centre x, centre y, radius
 
@@ -49,13 +51,14 @@ class Manifolds:
     """
 
     algorithms: Any
-    first: Sequence[float] = (-0.3, 3.2, 2.4)
-    second: Sequence[float] = (0.5, -3.4, 2.6)
-    steepness: float = 5.0
-    start: Sequence[float] = (-3.0, -0.2)
-    iterations: int = 400
+    first: Annotated[Sequence[float], Len(3, 3)] = (-0.3, 3.2, 2.4)
+    second: Annotated[Sequence[float], Len(3, 3)] = (0.5, -3.4, 2.6)
+    steepness: StepSize = 5.0
+    start: Annotated[Sequence[float], Len(2, 2)] = (-3.0, -0.2)
+    iterations: Count = 400
 
     def __post_init__(self) -> None:
+        check_fields(self, "analysis")
         (x, y, r), (u, v, q) = self.circles
         if (x - u) ** 2 + (y - v) ** 2 <= (r + q) ** 2:
             raise ValueError(

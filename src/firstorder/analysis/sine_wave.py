@@ -5,10 +5,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
+from annotated_types import Len
 
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
@@ -16,7 +17,8 @@ from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.inner_loop import trajectory
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.learner import MetaLearner
-from firstorder.run.trainer import build_trainer
+from firstorder.run.trainer import TrainerConfig, build_trainer
+from firstorder.settings import Count, CountOrZero, Seed, check_fields
 from firstorder.task.episode import Episode
 
 RANDOM = "random"
@@ -44,12 +46,17 @@ class SineWave:
     source: Any
     model: Any
     checkpoints: dict[str, str] = field(default_factory=dict)
-    outer_steps: int = 2000
-    shots: int = 10
-    train_shots: int = 50
-    counts: Sequence[int] = (0, 1, 8, 32)
-    task: int = 0
-    seed: int = 0
+    outer_steps: Count = 2000
+    shots: Count = 10
+    train_shots: Count = 50
+    counts: Annotated[Sequence[CountOrZero], Len(1)] = (0, 1, 8, 32)
+    task: CountOrZero = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "analysis")
+        if not max(self.counts):
+            raise ValueError(f"analysis.counts={list(self.counts)} must name a step above 0")
 
     def measure(self) -> pd.DataFrame:
         """Return a row for each point: `kind` is "support", "wave" or "fit", the fit after `steps`."""
@@ -84,9 +91,8 @@ class SineWave:
     def train(self, learner: MetaLearner) -> None:
         """Train as src/train.py does, on the CPU, and leave nothing behind."""
         with tempfile.TemporaryDirectory() as folder:
-            trainer = build_trainer(
-                Path(folder), [], max_steps=self.outer_steps, accelerator="cpu", progress=False
-            )
+            config = TrainerConfig(max_steps=self.outer_steps, accelerator="cpu", progress=False)
+            trainer = build_trainer(Path(folder), [], config)
             trainer.fit(learner, self.datamodule(learner.algorithm))
 
     def load(self, learner: MetaLearner, path: str) -> None:

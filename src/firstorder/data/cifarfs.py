@@ -8,9 +8,17 @@ from zipfile import ZipFile
 
 from firstorder.data.images import fetch
 from firstorder.data.images.archive import ADVICE, identity, open_zip, read_entry
+from firstorder.data.images.augment import AugmentationName
 from firstorder.data.images.cache import ReadClass
-from firstorder.data.images.pictures import Pictures, Target, read_pictures, resampling
+from firstorder.data.images.pictures import (
+    Pictures,
+    ResizeFilter,
+    Target,
+    read_pictures,
+    resampling,
+)
 from firstorder.data.images.source import ImageSource
+from firstorder.settings import Filename, Width, checked
 
 FILE = "cifar100.zip"
 FOLDER = "cifar-fs"
@@ -56,16 +64,17 @@ class CifarFS(ImageSource):
 
     name = "cifarfs"
 
+    @checked("data.source")
     def __init__(
         self,
-        root: str,
+        root: Filename,
         *,
-        image_size: int = 32,
-        resize_filter: str = "bilinear",
+        image_size: Width = 32,
+        resize_filter: ResizeFilter = "bilinear",
         rotations: bool = False,
-        augment: Sequence[str] = (),
+        augment: Sequence[AugmentationName] = (),
         download: bool = True,
-        mirror: str | None = None,
+        mirror: Filename | None = None,
     ) -> None:
         super().__init__(rotations=rotations, augment=augment)
         self.root, self.download, self.mirror = root, download, mirror

@@ -5,13 +5,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 from zipfile import ZipFile
+
+from annotated_types import Ge, Lt
 
 from firstorder.data.images import fetch
 from firstorder.data.images.archive import ADVICE, identity, open_zip, read_entry
 from firstorder.data.images.cache import ReadClass
-from firstorder.data.images.pictures import Pictures, Target, read_pictures, resampling
+from firstorder.data.images.pictures import (
+    Pictures,
+    ResizeFilter,
+    Target,
+    read_pictures,
+    resampling,
+)
 from firstorder.data.images.source import ImageSource
+from firstorder.settings import Filename, Seed, checked
 
 SIZE = 28  # pixels a side
 DRAWINGS = 20  # of each character
@@ -45,23 +55,19 @@ class Omniglot(ImageSource):
 
     name = "omniglot"
 
+    @checked("data.source")
     def __init__(
         self,
-        root: str,
+        root: Filename,
         *,
-        resize_filter: str = "nearest",
+        resize_filter: ResizeFilter = "nearest",
         rotations: bool = True,
-        validation_classes: int = 0,
-        split_seed: int = 0,
+        validation_classes: Annotated[int, Ge(0), Lt(TRAIN)] = 0,
+        split_seed: Seed = 0,
         download: bool = True,
-        mirror: str | None = None,
+        mirror: Filename | None = None,
     ) -> None:
         super().__init__(rotations=rotations)
-        if not 0 <= validation_classes < TRAIN:
-            raise ValueError(
-                f"data.source.validation_classes={validation_classes} must be between 0 and "
-                f"{TRAIN - 1}: it is taken from the {TRAIN} training characters"
-            )
         self.root, self.download, self.mirror = root, download, mirror
         self.target = Target(SIZE, "L", resampling(resize_filter))
         self.validation_classes, self.split_seed = validation_classes, split_seed

@@ -20,6 +20,8 @@ class Sinusoid:
     name: ClassVar[str] = "sinusoid"
     kind: ClassVar[str] = "regression"
     classes: ClassVar[dict[str, int]] = {}
+    input_shape: ClassVar[tuple[int, ...]] = (1,)
+    output_shape: ClassVar[tuple[int, ...]] = (1,)
     fingerprint: ClassVar[str] = "a~U[0.1,5] b~U[0,2pi] x~U[-5,5]"
 
     def prepare(self) -> None:

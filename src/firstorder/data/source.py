@@ -22,6 +22,8 @@ class TaskSource(Protocol):
         kind: "classification" or "regression".
         fingerprint: hex digest of the data, so that a result says which copy it came from.
         classes: number of classes in each split; empty for regression.
+        input_shape: shape of one input, told by the settings before any data are read; None where
+            they do not tell. A source of regression tasks also has `output_shape`, that of a target.
     """
 
     @property
@@ -35,6 +37,9 @@ class TaskSource(Protocol):
 
     @property
     def classes(self) -> dict[str, int]: ...
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None: ...
 
     def prepare(self) -> None:
         """Fetch what is missing and build the cache; safe in several processes at once."""

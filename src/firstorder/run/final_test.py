@@ -23,8 +23,11 @@ def final_test(
     config: dict[str, Any],
     steps: int,
     train_seconds: float,
-) -> None:
+) -> dict[str, Any]:
     """Evaluate on the test episodes; write results.json and the figure of one, print a table.
+
+    Returns:
+        what results.json holds of the test; nothing, on other ranks than the first.
 
     Args:
         trainer, learner, datamodule: of the run.
@@ -37,7 +40,7 @@ def final_test(
     start = time.perf_counter()
     trainer.test(learner, datamodule, verbose=False)
     if not trainer.is_global_zero:
-        return
+        return {}
     source, seconds = datamodule.source, time.perf_counter() - start
     test = results.summary(learner.kind, learner.scores)
     results.write(
@@ -63,3 +66,4 @@ def final_test(
     figure.savefig(folder / "figures" / "test_episode.png", dpi=150)
     record.finish(test, figure)
     results.show(test, folder, steps, train_seconds, seconds)
+    return test

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import wandb
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from matplotlib.figure import Figure
 
@@ -23,6 +22,8 @@ class Record:
 
     def finish(self, test: dict[str, Any], figure: Figure) -> None:
         """Put the final test and its figure into Weights & Biases."""
+        import wandb  # slow to import: where a run has begun, and not for --help
+
         if wandb.run is not None:
             wandb.run.log({"test_episode": wandb.Image(figure)})
             wandb.run.summary.update({"test": test})
@@ -48,6 +49,8 @@ def recording(
         config: the run's settings as plain values; `logger.wandb` is None where it is turned off.
         job_type: "train" or "eval".
     """
+    import wandb
+
     loggers: list[Logger] = [CSVLogger(folder, name="", version="")]
     if settings := config["logger"]["wandb"]:
         tags = [learner.algorithm.name, datamodule.source.name]
@@ -73,5 +76,7 @@ def recording(
 
 def is_offline() -> bool:
     """Tell whether Weights & Biases should write to disk only."""
+    import wandb
+
     mode = os.environ.get("WANDB_MODE")
     return mode == "offline" if mode else not wandb.login(prompt=False, verify=False)

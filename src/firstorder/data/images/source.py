@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from firstorder.data.images.augment import Augmentation, augmentation
+from firstorder.data.images.augment import Augmentation, AugmentationName, augmentation
 from firstorder.data.images.cache import Cache, ReadClass, cache_folder, open_cache
+from firstorder.data.images.pictures import Target
 from firstorder.data.images.preparation import build
 from firstorder.data.source import Task
+from firstorder.settings import Count
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +44,14 @@ class ImageSource(ABC):
 
     name: str
     kind = "classification"
+    target: Target
 
     def __init__(
         self,
         *,
         rotations: bool = False,
-        augment: Sequence[str] = (),
-        min_images: int = 1,
+        augment: Sequence[AugmentationName] = (),
+        min_images: Count = 1,
         skip_bad_images: bool | None = None,
     ) -> None:
         self.rotations, self.min_images = rotations, min_images
@@ -69,6 +72,11 @@ class ImageSource(ABC):
     @abstractmethod
     def split(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Return the names of the classes in "train", "val" and "test"."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Return (channels, rows, columns), those of `target`; a source without one says its own."""
+        return len(self.target.mode), self.target.size, self.target.size
 
     def fetch(self) -> None:  # noqa: B027 (most sources have nothing to fetch)
         """Download what is missing."""
