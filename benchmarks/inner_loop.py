@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -87,7 +87,7 @@ def images(
     ways: int, batch: int, channels: int, side: int, filters: int, pool: bool, **sizes: int
 ) -> Case:
     """Make a classification case."""
-    downsample = "pool" if pool else "stride"
+    downsample: Literal["pool", "stride"] = "pool" if pool else "stride"
     ours = Conv4(ways, channels, side, filters, downsample)
     plain = plain_conv4(ways, channels, side, filters, pool)
     return Case(ours, plain, Classification(), ways, (channels, side, side), batch, **sizes)

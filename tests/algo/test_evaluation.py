@@ -130,7 +130,7 @@ def test_a_curve_starts_before_the_first_step_and_ends_after_the_last() -> None:
 
 
 def test_impossible_settings_are_named() -> None:
-    with pytest.raises(ValueError, match=r"eval\.tasks must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=r"eval\.tasks=0 must be at least 1"):
         EvaluationSettings(tasks=0)
-    with pytest.raises(ValueError, match=r"eval\.monitor_every must be 0 or more"):
+    with pytest.raises(ValueError, match=r"eval\.monitor_every=-1 must be at least 0"):
         EvaluationSettings(monitor_every=-1)

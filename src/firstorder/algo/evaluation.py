@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,8 +11,8 @@ from torch import Tensor
 from firstorder.algo.base import Context, MetaAlgorithm, task_noise
 from firstorder.inner_loop import repeat_for_tasks, trajectory
 from firstorder.inner_optimizer import State
-from firstorder.messages import one_of
 from firstorder.meta_gradient import Meta
+from firstorder.settings import Count, CountOrZero, StepSize, check_fields
 from firstorder.task.base import Example, Scores, TaskKind
 from firstorder.task.episode import Episode
 from firstorder.task.loss import SumOverTasks, TaskLoss
@@ -36,26 +37,20 @@ class EvaluationSettings:
         parallel: adapt to those of a batch at once: much faster for small networks.
     """
 
-    tasks: int = 400
-    inner_steps: int = 50
-    inner_batch_size: int = 5
-    inner_lr: float | None = None
-    query_shots: int = 1
-    monitor_tasks: int = 20
-    monitor_every: int = 500
-    monitor_split: str = "auto"
-    curve_tasks: int = 100
-    batch: int = 20
+    tasks: Count = 400
+    inner_steps: Count = 50
+    inner_batch_size: Count = 5
+    inner_lr: StepSize | None = None
+    query_shots: Count = 1
+    monitor_tasks: Count = 20
+    monitor_every: CountOrZero = 500
+    monitor_split: Literal["auto", "val", "train", "test"] = "auto"
+    curve_tasks: CountOrZero = 100
+    batch: Count = 20
     parallel: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "inner_steps", "inner_batch_size", "query_shots", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"eval.{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("monitor_tasks", "monitor_every", "curve_tasks"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"eval.{name} must be 0 or more, not {getattr(self, name)}")
-        one_of("eval.monitor_split", self.monitor_split, ["auto", "val", "train", "test"])
+        check_fields(self, "eval")
 
 
 def curve_steps(inner_steps: int) -> list[int]:

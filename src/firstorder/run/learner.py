@@ -250,6 +250,11 @@ class MetaLearner(LightningModule):
         tasks = sum(len(batch[0][self.kind.protocols[0]]) for batch in self._curve)
         return {"steps": curve_steps(self.curve_settings.inner_steps), "tasks": tasks, **means}
 
+    def objective(self, split: str | None) -> float | None:
+        """Return the last score on the split "val" or "test" for a sweep to maximise, if there is one."""
+        scored = {"val": self.validated, "test": self.tested, None: None}[split]
+        return None if scored is None else self.kind.objective(scored.scores)
+
     def _collect(self, tasks: Episode, loader: Any, index: int) -> None:
         scores, diverged = self.evaluate(tasks)
         self.collect_scores.update(loader.batches.numbers(index), scores, diverged)
