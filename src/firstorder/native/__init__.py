@@ -26,6 +26,7 @@ from firstorder.objective import OverTasks, TaskLoss, cross_entropy
 
 logger = logging.getLogger(__name__)
 
+STEP, ADAPT, PREDICT = unwrap(step), unwrap(adapt), unwrap(predict)
 AT_ONCE = 5  # steps of one task, while its weights lie in the caches
 
 
@@ -46,14 +47,14 @@ class NativeSteps:
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Return what `step`, `adapt` or `predict` returns, or NotImplemented where it is not covered."""
-        if function is unwrap(predict):
+        if function is PREDICT:
             network, phi, x = args
             plan = self._plan(network, phi, x) if phi.dim() == 2 else None
             return plan.predict(phi, x) if plan else NotImplemented
-        if function is unwrap(step):
+        if function is STEP:
             loss, optimizer, phi, state, batch = args
             return self._steps(loss, optimizer, phi, state, [batch]) or NotImplemented
-        if function is unwrap(adapt) and network_of(args[0], args[1]):
+        if function is ADAPT and network_of(args[0], args[1]):
             return self._adapt(*args)
         return NotImplemented
 

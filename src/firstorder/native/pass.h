@@ -12,10 +12,9 @@
 
 struct Team {  // the threads that work on one task, and which of them this is
   int rank, size;
+  Barrier* barrier;
   void wait() const {
-    if (size > 1) {
-#pragma omp barrier
-    }
+    if (size > 1) barrier->wait(size);
   }
 };
 

@@ -6,7 +6,10 @@
 
 #pragma once
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <new>
+#include <thread>
 #include <vector>
 
 #include "products.h"
@@ -47,8 +50,35 @@ struct Block {  // 3x3 convolution with "same" padding, batch norm, max-pooling,
   int gradient_tiles() const { return pieces(9 * channels, most_rows(span(filters))); }
 };
 
+struct Barrier {  // for the threads of a team
+  alignas(64) std::atomic<int> arrived{0};
+  alignas(64) std::atomic<unsigned> round{0};
+
+  // Wait awake, as parts of a step take microseconds, less than it takes to be woken; but not for long:
+  // on a busy machine the thread that is waited for may need this one's processor.
+  void wait(int size) {
+    const unsigned here = round.load(std::memory_order_relaxed);
+    if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
+      arrived.store(0, std::memory_order_relaxed);
+      round.store(here + 1, std::memory_order_release);
+      return;
+    }
+    for (int i = 0; round.load(std::memory_order_acquire) == here; i++)
+      if (i < 500) pause();
+      else std::this_thread::yield();
+  }
+  static void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+};
+
 struct Space {  // what one team of threads writes to; the zeros around images stay zero
   std::vector<Numbers> x, y, peaks, dy, flipped, norm, sums, dsums;
+  std::unique_ptr<Barrier> barrier = std::make_unique<Barrier>();
   Numbers dout, features, logits, losses, gradient, first_gradients, scratch;
 };
 

@@ -60,9 +60,10 @@ static void each_task(Plan& plan, int tasks, F visit) {
 #else
     const int rank = 0, threads = 1;
 #endif
-    const Team team = apart ? Team{0, 1} : Team{rank, threads};
+    Space& space = plan.spaces[apart ? rank : 0];
+    const Team team = apart ? Team{0, 1, nullptr} : Team{rank, threads, space.barrier.get()};
     for (int i = apart ? next++ : 0; i < tasks; i = apart ? next++ : i + 1)
-      visit(i, team, plan.spaces[apart ? rank : 0]);
+      visit(i, team, space);
   }
 }
 
