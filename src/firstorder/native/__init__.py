@@ -20,7 +20,7 @@ from firstorder.inner_loop import SGD, Adam, Batch, State, Step, adapt, step
 from firstorder.model import Conv4
 from firstorder.model.conv4 import EPSILON
 from firstorder.model.layers import SameConv2d
-from firstorder.native.library import Plan, build_library
+from firstorder.native.library import Plan, build_library, flags
 from firstorder.network import Network
 from firstorder.objective import OverTasks, TaskLoss, cross_entropy
 
@@ -36,12 +36,17 @@ class NativeSteps:
     Args:
         required: stop where it cannot be built, instead of saying so and leaving all to others.
 
+    Attributes:
+        taken: steps and predictions that it took, rather than leaving them to others.
+
     Raises:
-        ValueError: at the first step that is covered.
+        ValueError: FIRSTORDER_NATIVE_ISA names no instructions of this processor; or it cannot be
+            built, at the first step that is covered.
     """
 
     def __init__(self, required: bool = False) -> None:
-        self.required, self.is_broken = required, False
+        flags()  # a setting that means nothing here is no reason to go on without
+        self.required, self.is_broken, self.taken = required, False, 0
         self._plans: dict[Any, Plan] = {}
         self._covered: dict[Network, bool] = {}
 
@@ -50,6 +55,7 @@ class NativeSteps:
         if function is PREDICT:
             network, phi, x = args
             plan = self._plan(network, phi, x) if phi.dim() == 2 else None
+            self.taken += plan is not None
             return plan.predict(phi, x) if plan else NotImplemented
         if function is STEP:
             loss, optimizer, phi, state, batch = args
@@ -81,7 +87,9 @@ class NativeSteps:
         dims = 2 if type(loss) is OverTasks else 1
         if plan is None or not labels or not moments or phi.dim() != dims:
             return None
-        return plan.steps(loss, optimizer, phi, state, batches)
+        found = plan.steps(loss, optimizer, phi, state, batches)
+        self.taken += len(batches) if found else 0
+        return found
 
     def _plan(self, network: Network, phi: Tensor, *xs: Tensor) -> Plan | None:
         """Return the plan for mini-batches like xs, all of one size; None where it is not covered."""
