@@ -5,7 +5,8 @@ ARGS ?=
 DATA ?= omniglot
 
 BIN := .venv/bin
-NATIVE := $(shell find src -name '*.cpp' -o -name '*.h')
+NATIVE := $(shell find src -name step.cpp -printf %h)
+CPP := $(wildcard $(NATIVE)/*.cpp $(NATIVE)/*.h tests/*.cpp)
 INSTALL := $(BIN)/pip install --disable-pip-version-check
 RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
@@ -27,8 +28,10 @@ lint: $(DEV_STAMP) ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
-	$(CXX) -std=c++17 -O2 -fopenmp -Wall -Wextra -Werror -o /dev/null -c $(filter %.cpp,$(NATIVE))
+	$(BIN)/clang-format --style=file:$(NATIVE)/.clang-format --dry-run -Werror $(CPP)
+	for source in $(filter %.cpp,$(CPP)); do \
+		$(CXX) -std=c++17 -O2 -fopenmp -Wall -Wextra -Werror -I$(NATIVE) -c -o /dev/null $$source || exit 1; \
+	done
 
 sanitize: $(DEV_STAMP) ## test the C++ under g++'s address and undefined-behaviour sanitizers
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so.6)" \
