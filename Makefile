@@ -5,7 +5,7 @@ ARGS ?=
 DATA ?= omniglot
 
 BIN := .venv/bin
-NATIVE := $(shell find src -name step.cpp -printf %h)
+NATIVE := $(patsubst %/step.cpp,%,$(shell find src -name step.cpp))
 CPP := $(wildcard $(NATIVE)/*.cpp $(NATIVE)/*.h tests/*.cpp)
 INSTALL := $(BIN)/pip install --disable-pip-version-check
 RUN_STAMP := .venv/.installed
