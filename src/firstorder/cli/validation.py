@@ -126,9 +126,19 @@ def check_together(cfg: DictConfig) -> None:
     Raises:
         ValueError: some do not go together.
     """
+    check_scale(cfg)
     check_ranks(cfg)
     check_objective(cfg)
     check_shots(cfg)
+
+
+def check_scale(cfg: DictConfig) -> None:
+    """Check that there is an experiment to be scaled."""
+    if cfg.scale != 1 and cfg.label is None:
+        raise ValueError(
+            f"scale={cfg.scale} shortens a published experiment and none is chosen: add experiment=...,"
+            " or set trainer.max_steps"
+        )
 
 
 def check_ranks(cfg: DictConfig) -> None:
