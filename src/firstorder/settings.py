@@ -11,7 +11,7 @@ from functools import cache, wraps
 from typing import Annotated, Any, ParamSpec, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from firstorder.messages import nearest
 
@@ -23,6 +23,7 @@ Seed = Annotated[int, Ge(0), Lt(2**32)]  # what numpy and torch both take
 StepSize = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Filename = Annotated[str, Len(1)]
+FunctionPath = Annotated[str, Field(pattern=r"^[\w.]+:[A-Za-z_]\w*$")]
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 BOUNDS = {
@@ -36,6 +37,7 @@ BOUNDS = {
     "bool_type": "must be true or false",
     "string_type": "must be text",
     "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must be of the form package.module:function",
     "too_short": "must hold at least {min_length}",
     "too_long": "must hold at most {max_length}",
     "dict_type": "must be a mapping, {{name: value}}",

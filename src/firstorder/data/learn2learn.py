@@ -18,7 +18,7 @@ from firstorder.data.images.source import sample
 from firstorder.data.interop import import_learn2learn
 from firstorder.data.source import Task
 from firstorder.folders import cache_root, make_folder
-from firstorder.settings import Filename
+from firstorder.settings import FunctionPath
 
 
 class Learn2Learn:
@@ -44,7 +44,7 @@ class Learn2Learn:
     kind = "classification"
     input_shape = None  # known only once the function has been called
 
-    def __init__(self, factory: Filename) -> None:
+    def __init__(self, factory: FunctionPath) -> None:
         module, _, function = factory.partition(":")
         if not (module and function.isidentifier()):
             raise ValueError(
