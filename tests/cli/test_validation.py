@@ -7,8 +7,7 @@ elsewhere than the code.
 import copy
 import math
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
