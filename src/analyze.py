@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from firstorder.analysis import Expansion, Manifolds, SineWave
 from firstorder.analysis.base import Analysis
-from firstorder.analysis.markdown import markdown
+from firstorder.results.markdown import markdown
 from firstorder.cli.assembly import build, schema
 from firstorder.cli.commands import entry, run_folder
 

@@ -1,0 +1,48 @@
+"""Learning curves with bands over seeds (Figure 3)."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from firstorder.figures.style import Look, look_of, panels
+
+MARKS = 8  # markers along a curve, to tell it apart in print
+
+
+def draw_learning_curves(
+    table: pd.DataFrame, looks: Mapping[str, Look], titles: Mapping[str, str], axis: str
+) -> Figure:
+    """Draw accuracy against outer iterations, a panel a protocol.
+
+    Args:
+        table: of curves, with columns series, protocol, step, mean and std (NaN where there is one seed).
+        looks: of the curves, in the order of the legend; a curve that the table lacks is not drawn.
+        titles: of the protocols, in the order of the panels.
+        axis: label of the horizontal axis.
+    """
+    protocols = [name for name in titles if name in set(table["protocol"])]
+    figure, places = panels(len(protocols), 4.6, 4.4)
+    for axes, protocol in zip(places, protocols, strict=True):
+        here = table[table["protocol"] == protocol]
+        for place, (name, look) in enumerate(looks.items()):
+            curve = here[here["series"] == name]
+            if curve.empty:
+                continue
+            style = look_of(look)
+            every = max(len(curve) // MARKS, 1)
+            mean, std = 100 * curve["mean"], 100 * curve["std"]
+            axes.plot(
+                curve["step"], mean, label=name, linewidth=1.4, markersize=4,
+                markevery=(place * every // max(len(looks), 1), every), **style,
+            )  # fmt: skip
+            if std.notna().any():
+                axes.fill_between(
+                    curve["step"], mean - std, mean + std, color=style["color"], alpha=0.15,
+                    linewidth=0,
+                )  # fmt: skip
+        axes.set(title=titles[protocol], xlabel=axis)
+    places[0].set_ylabel("accuracy, %")
+    handles, labels = places[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+    return figure

@@ -1,0 +1,102 @@
+"""The three findings of Section 6, each with our measurement."""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from firstorder.results.cells import place
+from firstorder.results.paper import (
+    FIGURES,
+    NON_TRANSDUCTIVE,
+    SEPARATE_TAIL,
+    SHARED_CYCLING,
+    TRANSDUCTIVE,
+)
+from firstorder.results.runs import RunRecord
+from firstorder.results.statistics import Difference, paired_difference
+
+MORE_STEPS = "More inner steps help a sum of gradients (Reptile) more than the last one (FOMAML)"
+TWO_STEPS = "Two-step Reptile (g1 + g2) is worse than two-step FOMAML (g2)"
+OVERLAP = "Shared-tail FOMAML with cycling falls once its last batch overlaps with earlier ones"
+APART = "Separate-tail FOMAML does not fall there"
+Groups = Mapping[tuple[str, float | None], Mapping[str, object]]
+
+
+def findings(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+    """Return a line for each finding, protocol and scale: the expected sign, and the differences found.
+
+    Columns: `finding`, `protocol`, `steps`, `what` is compared, `expected` ("> 0", "< 0", "about 0"),
+    `mean`, `low`, `high`, `tasks`; a finding that was not measured has one line without numbers.
+    """
+    rows = [*figure3_rows(groups, runs), *overlap_rows(groups, runs)]
+    measured = {row["finding"] for row in rows}
+    rows += [{"finding": name} for name in (MORE_STEPS, TWO_STEPS, OVERLAP) if name not in measured]
+    columns = ["finding", "protocol", "steps", "what", "expected", "mean", "low", "high", "tasks"]
+    order = [MORE_STEPS, TWO_STEPS, OVERLAP, APART]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values("finding", key=lambda c: c.map(order.index), kind="stable")
+
+
+def by_place(found: pd.DataFrame) -> Iterator[tuple[str, int, dict[tuple[str, float], tuple]]]:
+    """Yield (protocol, steps, the runs' names by (series, x)) where each place has one group."""
+    for protocol in (TRANSDUCTIVE, NON_TRANSDUCTIVE):
+        here = found[found["protocol"] == protocol]
+        for steps in sorted(set(here["steps"]), reverse=True):
+            alike = here[here["steps"] == steps]
+            alike = alike[~alike.duplicated(["series", "x"], keep=False)]
+            keys = zip(alike["series"], alike["x"].fillna(0.0), strict=True)
+            yield protocol, steps, dict(zip(keys, alike["runs"], strict=True))
+
+
+def compare(
+    first: tuple, second: tuple, protocol: str, runs: Mapping[str, RunRecord]
+) -> Difference | None:
+    """Compare two groups by their runs' names; None where they share no test tasks."""
+    try:
+        return paired_difference(
+            [(runs[name], protocol) for name in first], [(runs[name], protocol) for name in second]
+        )
+    except ValueError:
+        return None
+
+
+def row(finding: str, protocol: str, steps: int, what: str, expected: str, d: Difference) -> dict:
+    """Return a line of the table."""
+    return {
+        "finding": finding, "protocol": protocol, "steps": steps, "what": what, "expected": expected,
+        "mean": d.mean, "low": d.low, "high": d.high, "tasks": d.tasks,
+    }  # fmt: skip
+
+
+def figure3_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
+    """Yield the lines that Figure 3 gives."""
+    comparisons = (
+        (MORE_STEPS, "g1 + g2 + g3 + g4", "g1 + g2", "> 0"),
+        (MORE_STEPS, "g4", "g2", "> 0, and less than the sum's"),
+        (TWO_STEPS, "g1 + g2", "g2", "< 0"),
+    )
+    found = place(groups, "figure3", FIGURES["figure3"].data)
+    for protocol, steps, known in by_place(found):
+        for finding, more, less, expected in comparisons:
+            pair = known.get((more, 0.0)), known.get((less, 0.0))
+            if pair[0] and pair[1] and (d := compare(pair[0], pair[1], protocol, runs)):
+                yield row(finding, protocol, steps, f"[{more}] - [{less}]", expected, d)
+
+
+def overlap_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
+    """Yield the lines that Figures 4a and 4b give: the last point before the bend and those after."""
+    for exhibit in ("figure4a", "figure4b"):
+        layout = FIGURES[exhibit]
+        assert layout.bend is not None
+        for protocol, steps, known in by_place(place(groups, exhibit, layout.data)):
+            for finding, series, expected in (
+                (OVERLAP, SHARED_CYCLING, "< 0"),
+                (APART, SEPARATE_TAIL, "about 0"),
+            ):
+                xs = sorted(x for name, x in known if name == series)
+                before = [x for x in xs if x <= layout.bend]
+                for x in (x for x in xs if x > layout.bend and before):
+                    d = compare(known[series, x], known[series, before[-1]], protocol, runs)
+                    if d:
+                        what = f"{layout.axis} {x:g} - {before[-1]:g}"
+                        yield row(finding, protocol, steps, what, expected, d)
