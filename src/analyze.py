@@ -8,9 +8,9 @@ from omegaconf import DictConfig
 
 from firstorder.analysis import Expansion, Manifolds, SineWave
 from firstorder.analysis.base import Analysis
-from firstorder.results.markdown import markdown
 from firstorder.cli.assembly import build, schema
 from firstorder.cli.commands import entry, run_folder
+from firstorder.results.markdown import markdown
 
 for question in (Expansion, Manifolds, SineWave):
     ConfigStore.instance().store(

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from firstorder.figures.style import Look, look_of, panels
+from firstorder.figures.style import RC, Look, look_of, panels
 
 MARKS = 8  # markers along a curve, to tell it apart in print
 
 
+@mpl.rc_context(RC)
 def draw_learning_curves(
     table: pd.DataFrame, looks: Mapping[str, Look], titles: Mapping[str, str], axis: str
 ) -> Figure:

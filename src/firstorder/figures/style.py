@@ -1,6 +1,7 @@
 """How figures look and are written: for print, for the colour-blind, and the same bytes every time."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-RC = {
+RC: Any = {
     "svg.hashsalt": "firstorder",  # ids in the SVG are random without it
     "svg.fonttype": "path",
     "font.size": 9,
@@ -24,7 +25,7 @@ RC = {
 Look = tuple[int, int]  # number of the colour, number of the line style and marker
 
 
-def look_of(look: Look) -> dict[str, object]:
+def look_of(look: Look) -> dict[str, Any]:
     """Return a curve's colour, line and marker; numbers beyond the last start again."""
     color, line = look
     return {
@@ -36,9 +37,8 @@ def look_of(look: Look) -> dict[str, object]:
 
 def panels(number: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """Return a figure with a number of panels side by side that share their vertical axis."""
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(width * number, height), layout="constrained")
-        return figure, list(figure.subplots(1, number, sharey=True, squeeze=False)[0])
+    figure = Figure(figsize=(width * number, height), layout="constrained")
+    return figure, list(figure.subplots(1, number, sharey=True, squeeze=False)[0])
 
 
 def save(figure: Figure, stem: Path) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from firstorder.figures.style import Look, look_of, panels
+from firstorder.figures.style import RC, Look, look_of, panels
 
 
+@mpl.rc_context(RC)
 def draw_sweep(
     table: pd.DataFrame,
     looks: Mapping[str, Look],

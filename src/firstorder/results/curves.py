@@ -29,12 +29,14 @@ def read_curve(run: RunRecord) -> pd.DataFrame:
         values = metrics[["step", column]].dropna()
         if protocol in run.test and len(values) > 1:
             parts.append(
-                pd.DataFrame({
-                    "step": values["step"].astype(float),
-                    "prefix": prefix,
-                    "protocol": protocol,
-                    "value": values[column].astype(float),
-                })
+                pd.DataFrame(
+                    {
+                        "step": values["step"].astype(float),
+                        "prefix": prefix,
+                        "protocol": protocol,
+                        "value": values[column].astype(float),
+                    }
+                )
             )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
@@ -76,20 +78,22 @@ def learning_curves(
         steps = np.concatenate([c["step"].to_numpy(float) for c in own])
         at = np.linspace(steps.min(), steps.max(), POINTS)
         width = max(smoothing * float(np.ptp(steps)), widest_gap(own))
-        each = np.stack([
-            smooth(c["step"].to_numpy(float), c["value"].to_numpy(float), at, width) for c in own
-        ])
+        each = np.stack(
+            [smooth(c["step"].to_numpy(float), c["value"].to_numpy(float), at, width) for c in own]
+        )
         deviation = each.std(axis=0, ddof=1) if len(own) > 1 else np.full(POINTS, np.nan)
         parts.append(
-            pd.DataFrame({
-                "series": group["series"],
-                "protocol": group["protocol"],
-                "step": at,
-                "mean": each.mean(axis=0),
-                "std": deviation,
-                "width": width,
-                "prefix": own[0]["prefix"].iloc[0],
-            })
+            pd.DataFrame(
+                {
+                    "series": group["series"],
+                    "protocol": group["protocol"],
+                    "step": at,
+                    "mean": each.mean(axis=0),
+                    "std": deviation,
+                    "width": width,
+                    "prefix": own[0]["prefix"].iloc[0],
+                }
+            )
         )
     columns = ["series", "protocol", "step", "mean", "std", "width", "prefix"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

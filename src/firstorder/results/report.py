@@ -1,0 +1,136 @@
+"""From run folders to tables, figures, REPORT.md and one HTML page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from firstorder.results import table as tables
+from firstorder.results.cells import cells, reduced_cells
+from firstorder.results.drawings import copy_analyses, draw_figure
+from firstorder.results.page import Section, as_html, as_markdown
+from firstorder.results.paper import FIGURES, TABLES
+from firstorder.results.runs import Found, RunRecord, find_runs, read_run
+from firstorder.results.sections import (
+    comparison_section,
+    findings_section,
+    left_out_section,
+    other_section,
+    runs_section,
+    summary_section,
+    table_section,
+)
+from firstorder.results.statistics import summarise
+
+TITLE = "On First-Order Meta-Learning Algorithms, measured again"
+
+
+@dataclass
+class ReportSettings:
+    """Say what is reported and where it goes.
+
+    Attributes:
+        runs: run folders, and folders that hold some at any depth.
+        out: the folder to write into.
+        include_dirty: count runs whose code differed from its commit.
+        include_failed: count runs that wrote results and failed or were interrupted afterwards.
+        compare: two run folders to compare on their common test tasks.
+        smoothing: width of the moving average over learning curves, as a share of their length.
+    """
+
+    runs: list[str] = field(default_factory=lambda: ["outputs"])
+    out: str = "outputs/report"
+    include_dirty: bool = False
+    include_failed: bool = False
+    compare: list[str] = field(default_factory=list)
+    smoothing: float = 0.05
+
+    def check(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: one is out of bounds.
+        """
+        if not self.runs:
+            raise ValueError("runs must name at least one folder")
+        if len(self.compare) not in (0, 2):
+            raise ValueError(f"compare={list(self.compare)} must name two run folders")
+        if not 0 <= self.smoothing <= 1:
+            raise ValueError(f"smoothing={self.smoothing} must lie in 0 to 1")
+
+
+def write_report(settings: ReportSettings) -> Found:
+    """Write the report; the same run records give the same bytes.
+
+    Returns:
+        the runs that were read, and those that were left out.
+    """
+    settings.check()
+    paths, out = [Path(path) for path in settings.runs], Path(settings.out)
+    found = find_runs(
+        paths, include_dirty=settings.include_dirty, include_failed=settings.include_failed
+    )
+    asked = [read_run(Path(path), path) for path in settings.compare]
+    runs = {run.name: run for run in found.runs}
+    table = tables.tidy(found.runs)
+    groups = summarise(table, runs)
+    drawn = out / "figures"
+    drawn.mkdir(parents=True, exist_ok=True)
+    tables.write(table, out)
+    compared, differences = comparison_section(groups, runs, asked)
+    findings, measured = findings_section(groups, runs)
+    for name, frame in {"comparisons": differences, "findings": measured}.items():
+        write_csv(frame, out / f"{name}.csv")
+    sections = [
+        summary_section(found),
+        *(write_table(exhibit, groups, runs, out) for exhibit in TABLES),
+        compared,
+        findings,
+        *analysis_sections(paths, drawn),
+        *(figure_section(exhibit, groups, runs, drawn, settings.smoothing) for exhibit in FIGURES),
+        other_section(groups),
+        runs_section(table, runs),
+        left_out_section(found),
+    ]
+    (out / "REPORT.md").write_text(as_markdown(TITLE, sections, out))
+    (out / "report.html").write_text(as_html(TITLE, sections))
+    return found
+
+
+def write_table(
+    exhibit: str, groups: pd.DataFrame, runs: dict[str, RunRecord], out: Path
+) -> Section:
+    """Write a table of the paper's as CSV and Markdown, and return its section."""
+    full, reduced = cells(groups, exhibit, runs), reduced_cells(groups, exhibit, runs)
+    parts = [frame for frame in (full, reduced) if len(frame)]
+    write_csv(pd.concat(parts, ignore_index=True), out / f"{exhibit}.csv")
+    section = table_section(exhibit, groups, runs)
+    (out / f"{exhibit}.md").write_text(as_markdown(section.title, [section], out))
+    return section
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV; whole numbers stay whole where some are missing."""
+    table.convert_dtypes().to_csv(path, index=False, lineterminator="\n")
+
+
+def analysis_sections(paths: Sequence[Path], folder: Path) -> list[Section]:
+    """Return the sections of Figures 1 and 2, which analyses draw."""
+    sections = []
+    for title, analysis, stem, command in (
+        ("Figure 1: sine waves", "SineWave", "figure1", "sine_wave"),
+        ("Figure 2: manifolds of solutions", "Manifolds", "figure2", "manifolds"),
+    ):
+        pictures = copy_analyses(paths, analysis, folder / stem)
+        text = [] if pictures else [f"Not run: `python src/analyze.py analysis={command}`."]
+        sections.append(Section(title, text, pictures=pictures))
+    return sections
+
+
+def figure_section(
+    exhibit: str, groups: pd.DataFrame, runs: dict[str, RunRecord], folder: Path, smoothing: float
+) -> Section:
+    """Return the section of a figure of Section 6, its pictures written."""
+    pictures = draw_figure(exhibit, groups, runs, folder, smoothing)
+    return Section(FIGURES[exhibit].title, [] if pictures else ["Not run."], pictures=pictures)
