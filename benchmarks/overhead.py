@@ -24,8 +24,7 @@ from firstorder.algo import MetaAlgorithm
 from firstorder.cli.assembly import assemble, plain, register
 from firstorder.cli.commands import CONF
 from firstorder.meta_gradient import MetaGradient
-from firstorder.run.loggers import recording
-from firstorder.run.trainer import build_trainer
+from firstorder.run.run import Run
 
 LIMIT_MS = 1.0
 OUT = Path("outputs/benchmarks")
@@ -52,11 +51,10 @@ def measure(overrides: list[str], iterations: int, folder: Path) -> dict[str, fl
         return found[0]
 
     with (
-        recording(folder, learner, datamodule, config) as record,
+        Run(folder, config) as run,
         patch.object(MetaAlgorithm, "meta_batch", stored),
     ):
-        trainer = build_trainer(folder, record.loggers, **config["trainer"])
-        trainer.fit(learner, datamodule)
+        run.trainer(learner, datamodule).fit(learner, datamodule)
     spans = 1e3 * np.diff(begun)[iterations // 10 :]  # the first ones warm up
     low, middle, high = np.quantile(spans, [0.25, 0.5, 0.75]).tolist()
     return {"q25": low, "median": middle, "q75": high, "mean": float(spans.mean())}

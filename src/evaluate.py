@@ -7,8 +7,7 @@ from firstorder.cli.assembly import assemble, plain
 from firstorder.cli.commands import entry, run_folder
 from firstorder.run.checkpoint import as_trained, read_checkpoint
 from firstorder.run.final_test import final_test
-from firstorder.run.loggers import recording
-from firstorder.run.trainer import build_trainer
+from firstorder.run.run import Run
 
 
 @entry("evaluate")
@@ -17,15 +16,11 @@ def main(cfg: DictConfig) -> None:
     checkpoint = read_checkpoint(cfg.ckpt_path)
     cfg = as_trained(cfg, checkpoint["config"])
     config, folder = plain(cfg), run_folder(cfg)
-    seed_everything(cfg.seed, verbose=False)
-    learner, datamodule = assemble(cfg, config)
-    learner.load_state_dict(checkpoint["state_dict"])
-    with recording(folder, learner, datamodule, config, job_type="eval") as record:
-        final_test(
-            build_trainer(folder, record.loggers, **config["trainer"]),
-            learner, datamodule, record, folder,
-            config=config, steps=checkpoint["global_step"], train_seconds=0.0,
-        )  # fmt: skip
+    with Run(folder, config, checkpoint=checkpoint, job_type="eval") as run:
+        seed_everything(cfg.seed, verbose=False)
+        learner, datamodule = assemble(cfg, config)
+        learner.load_state_dict(checkpoint["state_dict"])
+        final_test(run, run.trainer(learner, datamodule), learner, datamodule)
 
 
 if __name__ == "__main__":

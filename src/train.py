@@ -1,38 +1,27 @@
 """Meta-train an initialisation, then evaluate it: python src/train.py algo=reptile data=omniglot."""
 
-import time
-
 from lightning import seed_everything
 from omegaconf import DictConfig
 
 from firstorder.cli.assembly import assemble, plain
 from firstorder.cli.commands import entry, run_folder
-from firstorder.run.checkpoint import check_resumable
+from firstorder.run.checkpoint import read_resumable
 from firstorder.run.final_test import final_test
-from firstorder.run.loggers import recording
-from firstorder.run.trainer import LAST, build_trainer
+from firstorder.run.run import Run
 
 
 @entry("train")
 def main(cfg: DictConfig) -> None:
     """Compose, fit, evaluate, and write what was found into the run folder."""
     config, folder = plain(cfg), run_folder(cfg)
-    if cfg.ckpt_path:
-        check_resumable(cfg.ckpt_path, config)
-    seed_everything(cfg.seed, verbose=False)
-    learner, datamodule = assemble(cfg, config)
-    with recording(folder, learner, datamodule, config) as record:
-        trainer = build_trainer(
-            folder, record.loggers, monitor_every=cfg.eval.monitor_every, **config["trainer"]
-        )
-        start = time.perf_counter()
+    checkpoint = read_resumable(cfg.ckpt_path, config) if cfg.ckpt_path else None
+    with Run(folder, config, checkpoint=checkpoint) as run:
+        seed_everything(cfg.seed, verbose=False)
+        learner, datamodule = assemble(cfg, config)
+        trainer = run.trainer(learner, datamodule)
         trainer.fit(learner, datamodule, ckpt_path=cfg.ckpt_path)
-        seconds = time.perf_counter() - start
-        trainer.save_checkpoint(folder / "checkpoints" / LAST)
-        final_test(
-            trainer, learner, datamodule, record, folder,
-            config=config, steps=trainer.global_step, train_seconds=seconds,
-        )  # fmt: skip
+        trainer.save_checkpoint(run.last_checkpoint)
+        final_test(run, trainer, learner, datamodule)
 
 
 if __name__ == "__main__":

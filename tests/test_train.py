@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from firstorder.run.scores import read_scores
 from tests.conftest import ROOT, TINY, Script
 
 
@@ -28,7 +30,7 @@ def same_weights(one: Path, other: Path) -> bool:
 
 def test_results_are_those_of_the_contract(tiny_run: Path) -> None:
     results = json.loads((tiny_run / "results.json").read_text())
-    assert results["schema"] == 1
+    assert results["schema"] == 2
     assert results["algo"] == "reptile"
     assert results["data"]["name"] == "glyphs"
     assert len(results["data"]["fingerprint"]) >= 16
@@ -39,10 +41,30 @@ def test_results_are_those_of_the_contract(tiny_run: Path) -> None:
     assert results["eval_seconds"] > 0
     assert results["config"]["algo"]["inner_steps"] == 5
     assert results["versions"]["torch"] == torch.__version__
+    assert results["command"][1:] == [*TINY, "hydra.run.dir=run"]
+    assert results["commit"] is None or len(results["commit"]) == 40
+    assert results["hardware"]["threads"] == 1
+    assert datetime.fromisoformat(results["started"]).utcoffset() == timedelta(0)
+    assert results["peak_memory"] > 2**26
+    assert results["interruptions"] == 0
     for protocol in ("transductive", "non_transductive"):
         assert 0 <= results["test"][protocol]["accuracy"] <= 1
         assert results["test"][protocol]["ci95"] >= 0
         assert results["test"][protocol]["tasks"] == 6
+        assert results["test"][protocol]["diverged"] == 0
+
+
+def test_the_scores_of_single_tasks_average_to_the_results(tiny_run: Path) -> None:
+    results = json.loads((tiny_run / "results.json").read_text())
+    found = read_scores(tiny_run / "scores.npz")
+    assert found.task.tolist() == list(range(6))
+    for protocol, scores in found.scores.items():
+        assert scores.double().mean() == pytest.approx(results["test"][protocol]["accuracy"])
+
+
+def test_a_finished_run_says_so(tiny_run: Path) -> None:
+    journal = json.loads((tiny_run / "run.json").read_text())
+    assert (journal["status"], journal["iteration"], journal["max_steps"]) == ("finished", 6, 6)
 
 
 def test_metrics_lie_beside_them_as_csv(tiny_run: Path) -> None:
@@ -118,7 +140,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     """A real SIGKILL, after the second checkpoint of a run as long as the tiny one."""
     last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
     process = subprocess.Popen(
-        [sys.executable, ROOT / "src" / "train.py", *TINY, "logger=csv", "hydra.run.dir=killed",
+        [sys.executable, ROOT / "src" / "train.py", *TINY, "hydra.run.dir=killed",
          "eval.monitor_tasks=200", "eval.monitor_every=3"],
         cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -128,19 +150,30 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed" / "results.json").exists()
-    stopped_at = torch.load(last, weights_only=True)["global_step"]
-    assert 0 < stopped_at < 6
+    killed = torch.load(last, weights_only=True)
+    assert 0 < killed["global_step"] < 6
+    before = json.loads((tmp_path / "killed" / "run.json").read_text())
+    assert before["status"] == "running"
 
-    done = script(
-        "train.py", *TINY, "logger=csv", f"ckpt_path={last}", "hydra.run.dir=resumed", cwd=tmp_path
-    )
+    run = tmp_path / "killed"
+    done = script("train.py", *TINY, f"ckpt_path={last}", "hydra.run.dir=killed", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert same_weights(tmp_path / "resumed", tiny_run)
-    results = [
-        json.loads((f / "results.json").read_text()) for f in (tmp_path / "resumed", tiny_run)
-    ]
-    assert results[0]["test"] == results[1]["test"]
-    assert results[0]["steps"] == 6
+    assert same_weights(run, tiny_run)
+    resumed, whole = (json.loads((f / "results.json").read_text()) for f in (run, tiny_run))
+    assert resumed["test"] == whole["test"]
+    assert resumed["steps"] == 6
+    assert (run / "metrics.csv").read_text() == (tiny_run / "metrics.csv").read_text()
+    assert resumed["interruptions"] == 1
+    assert resumed["train_seconds"] > killed["callbacks"]["TrainingTime"]["train_seconds"] > 0
+    assert resumed["started"] == before["started"]
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
+
+    legs = sorted((run / "wandb").glob(f"offline-run-*-{before['wandb_id']}"))
+    assert len(legs) == 2 == len(list((run / "wandb").glob("offline-run-*")))
+    sync = [Path(sys.executable).with_name("wandb"), "sync", "--dry-run", *legs]
+    told = subprocess.run(sync, env=environment, capture_output=True, text=True, check=True)
+    assert "Would sync 2 run(s)" in told.stdout + told.stderr
 
 
 def listen() -> None:
@@ -189,7 +222,21 @@ def test_no_iterations_evaluate_the_random_initialisation(script: Script, tmp_pa
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "random" / "results.json").read_text())
     assert results["steps"] == 0
-    assert set(results["test"]) == {"mse", "ci95", "tasks"}
+    assert set(results["test"]) == {"mse", "ci95", "tasks", "diverged"}
+
+
+def test_tasks_that_diverge_count_and_are_counted(script: Script, tmp_path: Path) -> None:
+    """At an absurd step size the error of every task is infinite, and none of them is dropped."""
+    done = script(
+        "train.py", "data=sinusoid", "trainer.max_steps=1", "trainer.progress=false", "eval.tasks=1",
+        "eval.inner_lr=1e30", "algo.inner_optimizer=sgd", "eval.monitor_every=0", "logger=csv",
+        "hydra.run.dir=run", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    infinite = float("inf")
+    assert results["test"] == {"mse": infinite, "ci95": infinite, "tasks": 1, "diverged": 1}
+    assert read_scores(tmp_path / "run" / "scores.npz").scores["mse"].tolist() == [infinite]
 
 
 def test_a_multirun_gives_each_job_a_run_of_its_own(script: Script, tmp_path: Path) -> None:
@@ -211,13 +258,18 @@ def test_two_ranks_take_the_steps_of_one(script: Script, tmp_path: Path) -> None
             cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    one, two = (weights(tmp_path / f"on{devices}")["phi"] for devices in (1, 2))
+    one, two = (weights(tmp_path / f"on{devices}")["meta_parameters.phi"] for devices in (1, 2))
     torch.testing.assert_close(two, one)
     tests = [
         json.loads((tmp_path / f / "results.json").read_text())["test"] for f in ("on1", "on2")
     ]
     assert tests[1]["mse"] == pytest.approx(tests[0]["mse"], rel=1e-4)
     assert tests[1]["tasks"] == 4
+    single = [read_scores(tmp_path / f / "scores.npz") for f in ("on1", "on2")]
+    assert single[1].task.tolist() == [0, 1, 2, 3]
+    torch.testing.assert_close(
+        single[1].scores["mse"], single[0].scores["mse"], rtol=1e-3, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
@@ -228,7 +280,7 @@ def test_other_precisions_train_and_evaluate(
     options = f"trainer.precision={precision}", "trainer.matmul=high", "logger=csv"
     done = script("train.py", *TINY, *options, "hydra.run.dir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    found, usual = (weights(run)["phi"].float() for run in (tmp_path / "run", tiny_run))
+    found, usual = (weights(run)["meta_parameters.phi"].float() for run in (tmp_path / "run", tiny_run))
     assert not torch.equal(found, usual)
     torch.testing.assert_close(found, usual, rtol=0, atol=0.05)
 

@@ -1,10 +1,25 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 
-from firstorder.run.record import write
+from firstorder.run.atomic import write_json
+from firstorder.run.record import with_diverged
 from firstorder.task import Classification, Regression
+from firstorder.task.base import interval
+
+
+def test_one_infinite_error_makes_mean_and_interval_infinite() -> None:
+    found = interval("mse", torch.tensor([1.0, torch.inf]))
+    assert found == {"mse": torch.inf, "ci95": torch.inf, "tasks": 2}
+
+
+def test_tasks_that_diverged_are_counted_beside_the_scores() -> None:
+    assert with_diverged({"mse": 1.0}, 2) == {"mse": 1.0, "diverged": 2}
+    assert with_diverged({"transductive": {"tasks": 3}}, 0) == {
+        "transductive": {"tasks": 3, "diverged": 0}
+    }
 
 
 def test_classification_reports_both_protocols_and_regression_its_error() -> None:
@@ -14,6 +29,8 @@ def test_classification_reports_both_protocols_and_regression_its_error() -> Non
 
 
 def test_results_are_written_whole(tmp_path: Path) -> None:
-    write(tmp_path / "results.json", {"seed": 3})
-    assert json.loads((tmp_path / "results.json").read_text()) == {"schema": 1, "seed": 3}
+    write_json(tmp_path / "results.json", {"seed": 3})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "results.json", {"seed": object()})
+    assert json.loads((tmp_path / "results.json").read_text()) == {"seed": 3}
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]

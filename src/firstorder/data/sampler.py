@@ -97,10 +97,13 @@ class MetaBatches(Dataset[Episode]):
     def __len__(self) -> int:
         return -(-self.episodes // self.size)
 
-    def __getitem__(self, index: int) -> Episode:
+    def numbers(self, index: int) -> range:
+        """Return the numbers of the episodes of a batch, this rank's share of them."""
         end = min((index + 1) * self.size, self.episodes)
-        share = range(index * self.size + self.rank, end, self.ranks)
-        drawn = [self.sampler.fields(i) for i in share]
+        return range(index * self.size + self.rank, end, self.ranks)
+
+    def __getitem__(self, index: int) -> Episode:
+        drawn = [self.sampler.fields(i) for i in self.numbers(index)]
         return Episode(*(torch.from_numpy(stack(arrays)) for arrays in zip(*drawn, strict=True)))
 
 

@@ -5,9 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
 
-from firstorder.cli.assembly import plain
+from firstorder.run.atomic import replacing
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Write each checkpoint beside its place, to the disk, and move it there.
+
+    Lightning writes to the folder for temporary files first, and copies where that is on another file
+    system: a kill while it copies leaves half a checkpoint, and none besides.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        assert storage_options is None
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(Path(path)) as file:
+            torch.save(checkpoint, file)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -28,13 +45,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return found
 
 
-def check_resumable(path: str, config: dict[str, Any]) -> None:
-    """Check that a run can go on from a checkpoint.
+def read_resumable(path: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Load a checkpoint that a run with these settings can go on from.
 
     Raises:
-        ValueError: it was written by another algorithm or for another network.
+        ValueError: there is none, or it was written by another algorithm or for another network.
     """
-    then = read_checkpoint(path)["config"]
+    checkpoint = read_checkpoint(path)
+    then = checkpoint["config"]
     for key, what in ("algo._target_", "algorithm"), ("model", "network"), ("seed", "seed"):
         before, now = (OmegaConf.select(OmegaConf.create(c), key) for c in (then, config))
         if before != now:
@@ -42,6 +60,7 @@ def check_resumable(path: str, config: dict[str, Any]) -> None:
                 f"ckpt_path={path} was written with another {what}: {key}={before}, and this run has"
                 f" {now}; resume with the settings of its config.yaml"
             )
+    return checkpoint
 
 
 def as_trained(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
@@ -51,7 +70,8 @@ def as_trained(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
         nested = {k: given(v) if isinstance(v, dict) else v for k, v in node.items()}
         return {key: value for key, value in nested.items() if value is not None}
 
-    merged = OmegaConf.merge(trained, given(plain(cfg)))
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
+    merged = OmegaConf.merge(trained, given(settings))
     merged.logger = cfg.logger
     if merged.logger.wandb:
         merged.logger.wandb.group = (trained["logger"]["wandb"] or {}).get("group")

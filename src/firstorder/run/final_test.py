@@ -1,64 +1,52 @@
 """The end of every run: the final test, and what is left in the run folder."""
 
 import time
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
+import torch
 from lightning import Trainer
 
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.run import record as results
+from firstorder.run.atomic import write_json
 from firstorder.run.learner import MetaLearner
-from firstorder.run.loggers import Record
+from firstorder.run.record import results, show, with_diverged
+from firstorder.run.run import Run
+from firstorder.run.scores import TaskScores, write_scores
 
 
 def final_test(
-    trainer: Trainer,
-    learner: MetaLearner,
-    datamodule: EpisodeDataModule,
-    record: Record,
-    folder: Path,
-    *,
-    config: dict[str, Any],
-    steps: int,
-    train_seconds: float,
-) -> None:
-    """Evaluate on the test episodes; write results.json and the figure of one, print a table.
+    run: Run, trainer: Trainer, learner: MetaLearner, datamodule: EpisodeDataModule
+) -> dict[str, Any]:
+    """Evaluate on the test episodes; write results, scores and the figure of one, print a table.
 
-    Args:
-        trainer, learner, datamodule: of the run.
-        record: its loggers.
-        folder: the run folder.
-        config: the run's settings as plain values.
-        steps: outer iterations behind the weights.
-        train_seconds: wall-clock time they took.
+    Returns:
+        what results.json says of the test; nothing on the ranks that did not write it.
     """
     start = time.perf_counter()
     trainer.test(learner, datamodule, verbose=False)
     if not trainer.is_global_zero:
-        return
-    source, seconds = datamodule.source, time.perf_counter() - start
-    test = learner.kind.summarise(learner.scores)
-    results.write(
-        folder / "results.json",
-        {
-            "algo": learner.algorithm.name,
-            "data": {
-                "name": source.name,
-                "fingerprint": source.fingerprint,
-                "classes": source.classes,
-            },
-            "seed": config["seed"],
-            "config": config,
-            "versions": results.versions(),
-            "steps": steps,
-            "train_seconds": train_seconds,
-            "eval_seconds": seconds,
-            "test": test,
-        },
-    )
-    (folder / "figures").mkdir(exist_ok=True)
+        return {}
+    seconds, steps = time.perf_counter() - start, trainer.global_step or run.first_step
+    test = with_diverged(learner.kind.summarise(learner.scores), learner.diverged)
+    write_scores(run.folder / "scores.npz", task_scores(learner, datamodule))
+    record = results(run, learner, datamodule.source, steps=steps, eval_seconds=seconds, test=test)
+    write_json(run.folder / "results.json", record)
+    (run.folder / "figures").mkdir(exist_ok=True)
     figure = learner.kind.draw(learner.example(datamodule.test_sampler()[0]))
-    figure.savefig(folder / "figures" / "test_episode.png", dpi=150)
-    record.finish(test, figure)
-    results.show(learner.kind.rows(test), folder, steps, train_seconds, seconds)
+    figure.savefig(run.folder / "figures" / "test_episode.png", dpi=150)
+    if run.wandb:
+        run.wandb.add_test(test, figure)
+    rows = learner.kind.rows(test)
+    show(rows, learner.diverged, run.folder, steps, run.time.seconds, seconds)
+    return test
+
+
+def task_scores(learner: MetaLearner, datamodule: EpisodeDataModule) -> TaskScores:
+    """Give the scores of the final test their tasks' numbers: they come rank by rank."""
+    batches = datamodule.test_dataloader().batches
+    ranks = (replace(batches, rank=rank) for rank in range(batches.ranks))
+    numbers = [n for share in ranks for index in range(len(batches)) for n in share.numbers(index)]
+    order = torch.tensor(numbers).argsort()
+    scores = {name: values.float().cpu()[order] for name, values in learner.scores.items()}
+    return TaskScores(torch.tensor(numbers)[order], scores)

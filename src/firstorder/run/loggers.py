@@ -1,77 +1,115 @@
-"""Where metrics go: metrics.csv always, Weights & Biases unless it is turned off."""
+"""Weights & Biases: online where an API key is configured and a server answers, else offline."""
 
+import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import wandb
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
-from matplotlib.figure import Figure
+import requests
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.loggers import WandbLogger
 
-from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.run.learner import MetaLearner
+if TYPE_CHECKING:
+    import wandb
+    from matplotlib.figure import Figure
 
+logger = logging.getLogger(__name__)
 
-@dataclass
-class Record:
-    """Hold a run's loggers, and the line that says how to upload an offline run."""
-
-    loggers: list[Logger]
-
-    def finish(self, test: dict[str, Any], figure: Figure) -> None:
-        """Put the final test and its figure into Weights & Biases."""
-        if wandb.run is not None:
-            wandb.run.log({"test_episode": wandb.Image(figure)})
-            wandb.run.summary.update({"test": test})
+PATIENCE = 10.0  # seconds to wait for a first answer; W&B itself would try for minutes
 
 
-@contextmanager
-def recording(
-    folder: Path,
-    learner: MetaLearner,
-    datamodule: EpisodeDataModule,
-    config: dict[str, Any],
-    job_type: str = "train",
-) -> Iterator[Record]:
-    """Keep a run's loggers open for as long as it lasts.
+class WeightsAndBiases:
+    """Hold a run of Weights & Biases, which goes on where `run_id` names an earlier one.
 
-    Weights & Biases runs online where an API key is configured and offline elsewhere, and never asks
-    for a login; WANDB_MODE decides where it is set. It is closed whatever happens, so that the next
-    job of a multirun starts a run of its own.
+    It never asks for a login; WANDB_MODE decides where it is set. Each leg of an offline run leaves a
+    folder of its own, all with one id, which `wandb sync` uploads into one run.
 
     Args:
         folder: the run folder.
-        learner, datamodule: name the algorithm and the data.
-        config: the run's settings as plain values; `logger.wandb` is None where it is turned off.
-        job_type: "train" or "eval".
+        settings: project, entity and group.
+        tags, job_type, config: as `wandb.init` takes them.
+        run_id: id of the run to go on with, None for a new one.
     """
-    loggers: list[Logger] = [CSVLogger(folder, name="", version="")]
-    if settings := config["logger"]["wandb"]:
-        tags = [learner.algorithm.name, datamodule.source.name]
-        offline = is_offline()
-        how: dict[str, Any] = (
-            {"mode": "offline", "settings": wandb.Settings(silent=True)} if offline else {}
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        *,
+        tags: list[str],
+        job_type: str,
+        config: dict[str, Any],
+        run_id: str | None = None,
+    ) -> None:
+        self.folder = folder
+        self.run: wandb.Run | None = start(
+            dir=str(folder), id=run_id, resume="allow", tags=tags, job_type=job_type,
+            config=config, **settings,
+        )  # fmt: skip
+        if self.run:
+            self.run.define_metric("trainer/global_step")
+            for prefix in "*", "train/*", "val/*":  # on one axis, whatever else is logged between
+                self.run.define_metric(prefix, step_metric="trainer/global_step", step_sync=True)
+        self.logger = WandbLogger(experiment=self.run)
+
+    @property
+    def run_id(self) -> str | None:
+        """The id by which the next leg goes on with this run."""
+        return self.run.id if self.run else None
+
+    def add_test(self, test: dict[str, Any], figure: "Figure") -> None:
+        """Put the final test and its figure into the run."""
+        import wandb
+
+        if self.run:
+            self.run.log({"test_episode": wandb.Image(figure)})
+            self.run.summary.update({"test": test})
+
+    def close(self, failed: bool) -> None:
+        """End the run, whatever happened: the next job of a multirun starts one of its own."""
+        if self.run is None:
+            return
+        offline = self.run.offline
+        self.run.finish(exit_code=int(failed))
+        if offline:
+            legs = self.folder / "wandb" / f"offline-run-*-{self.run.id}"
+            print(f"Weights & Biases is offline; upload with: wandb sync {legs}")
+
+
+@rank_zero_only
+def start(**how: Any) -> "wandb.Run":
+    """Start a run online, or offline where there is no account or no answer."""
+    import wandb
+
+    if not is_offline():
+        if (answer := reach_server()) is None:
+            try:
+                return wandb.init(**how)
+            except wandb.errors.CommError as error:
+                wandb.teardown()  # the run that failed still holds its id
+                answer = " ".join(str(error).split())
+        logger.warning(
+            "Weights & Biases cannot be reached, so this run is kept offline: %s", answer
         )
-        logger = WandbLogger(
-            save_dir=folder, tags=tags, job_type=job_type, config=config, **how, **settings
-        )
-        for prefix in "train", "val":  # on one axis, whatever else is logged between
-            logger.experiment.define_metric(f"{prefix}/*", step_metric="trainer/global_step")
-        loggers.append(logger)
-    try:
-        yield Record(loggers)
-    finally:
-        if settings and wandb.run is not None:
-            where = Path(wandb.run.dir).parent
-            wandb.finish()
-            if offline:
-                print(f"Weights & Biases is offline; upload with: wandb sync {where}")
+    return wandb.init(**how, mode="offline", settings=wandb.Settings(silent=True))
 
 
 def is_offline() -> bool:
     """Tell whether Weights & Biases should write to disk only."""
+    import wandb
+
     mode = os.environ.get("WANDB_MODE")
     return mode == "offline" if mode else not wandb.login(prompt=False, verify=False)
+
+
+def reach_server() -> str | None:
+    """Return why the server does not answer, None where it does (or none is wanted)."""
+    import wandb
+
+    if os.environ.get("WANDB_MODE", "online") != "online":
+        return None
+    try:
+        requests.head(wandb.setup().settings.base_url, timeout=PATIENCE)
+    except requests.RequestException as error:
+        return type(error).__name__
+    return None

@@ -1,8 +1,5 @@
 """What a run leaves behind: results.json, and its statistics."""
 
-import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +7,60 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-SCHEMA = 1
-PACKAGES = ("firstorder", "torch", "lightning", "hydra-core", "numpy")
+from firstorder.data.source import TaskSource
+from firstorder.run.learner import MetaLearner
+from firstorder.run.provenance import hardware, peak_memory, versions
+from firstorder.run.run import Run
+
+SCHEMA = 2
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a number may depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+def with_diverged(test: dict[str, Any], diverged: int) -> dict[str, Any]:
+    """Add the number of tasks that diverged to the summary, under each protocol where it has several."""
+    if all(isinstance(found, dict) for found in test.values()):
+        return {protocol: {**found, "diverged": diverged} for protocol, found in test.items()}
+    return {**test, "diverged": diverged}
 
 
-def write(path: Path, results: dict[str, Any]) -> None:
-    """Write results.json whole or not at all."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps({"schema": SCHEMA, **results}, indent=2) + "\n")
-    draft.replace(path)
+def results(
+    run: Run,
+    learner: MetaLearner,
+    source: TaskSource,
+    *,
+    steps: int,
+    eval_seconds: float,
+    test: dict[str, Any],
+) -> dict[str, Any]:
+    """Return all that results.json holds: schema 2."""
+    journal = run.journal
+    return {
+        "schema": SCHEMA,
+        "algo": learner.algorithm.name,
+        "data": {
+            "name": source.name,
+            "fingerprint": source.fingerprint,
+            "classes": source.classes,
+        },
+        "seed": run.config["seed"],
+        "config": run.config,
+        "versions": versions(),
+        "command": journal.command,
+        "commit": journal.commit,
+        "dirty": journal.dirty,
+        "hardware": hardware(),
+        "started": journal.started,
+        "steps": steps,
+        "interruptions": journal.interruptions,
+        "train_seconds": run.time.seconds,
+        "eval_seconds": eval_seconds,
+        **peak_memory(),
+        "test": test,
+    }
 
 
 def show(
     rows: list[tuple[str, str, int]],
+    diverged: int,
     folder: Path,
     steps: int,
     train_seconds: float,
@@ -38,7 +71,7 @@ def show(
     for column in ("test", "mean ± 95% interval", "tasks"):
         table.add_column(column)
     for name, text, tasks in rows:
-        table.add_row(name, text, str(tasks))
+        table.add_row(name, text, f"{tasks}, {diverged} diverged" if diverged else str(tasks))
     console = Console(soft_wrap=True)
     console.print(table, end="")
     console.print(f"evaluated in {eval_seconds:.0f} s; results in {folder}")

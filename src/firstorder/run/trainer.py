@@ -2,90 +2,43 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from firstorder.engine import set_engines
-from firstorder.engines.build import has_compiler
-from firstorder.engines.inductor import Compiler, is_worthwhile
-from firstorder.engines.native import NativeSteps
-from firstorder.inner_loop import step
 from firstorder.messages import one_of
-from firstorder.run.learner import MetaLearner
+from firstorder.run.callbacks import CompileInnerLoop, SaveBeforeDying
+from firstorder.run.checkpoint import AtomicCheckpoints
+from firstorder.run.progress import OuterProgress
 
-LAST = "last.ckpt"
+CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
 PRECISIONS = ["32-true", "64-true", "bf16-mixed"]  # float16 would need its losses scaled
 
 # What Lightning says of itself at every start, of a run folder that Hydra has made, of a checkpoint
-# that holds the weights after the step (as it should), and of a run of no iterations.
+# that holds the weights after the step (as it should), of a run of no iterations, and of a resume (our
+# loader starts at the iteration that is next).
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 for said in (
     "Experiment logs directory",
     "`isinstance.treespec, LeafSpec",
     "Using ModelCheckpoint with manual optimization",
     "Total length of `CombinedLoader`",
+    "Checkpoint directory .* exists and is not empty",
+    "You're resuming from a checkpoint that ended before the epoch ended",
 ):
     warnings.filterwarnings("ignore", message=said)
 
 
-class SaveBeforeDying(Callback):
-    """Write the checkpoint of the last whole iteration when a run is stopped or fails."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        if trainer.state.fn == "fit" and trainer.global_step:
-            trainer.save_checkpoint(self.path)
-            if trainer.is_global_zero:
-                print(
-                    f"stopped after {trainer.global_step} iterations; go on with ckpt_path={self.path}"
-                )
-
-
-class CompileInnerLoop(Callback):
-    """Run a run's inner steps in machine code, in training and at evaluation.
-
-    The published convolutional networks have steps of their own, built once on a machine; those of
-    other networks are compiled where the run is long enough to pay for it.
-
-    Args:
-        setting: "auto", "always" or "never", see `firstorder.engines.inductor`.
-    """
-
-    def __init__(self, setting: str) -> None:
-        self.setting, self.compiler = setting, Compiler(step)
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        assert isinstance(pl_module, MetaLearner)
-        algorithm = pl_module.algorithm
-        steps = trainer.max_steps * algorithm.meta_batch_size * algorithm.inner_steps
-        if has_compiler(self.setting):
-            compiler = [self.compiler] if is_worthwhile(self.setting, steps) else []
-            set_engines(NativeSteps(required=self.setting == "always"), *compiler)
-        else:
-            set_engines()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        set_engines()
-
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        set_engines()
-
-
 def build_trainer(
-    folder: Path,
+    folder: Path | None,
     loggers: list[Logger],
     *,
+    callbacks: Sequence[Callback] = (),
     monitor_every: int = 0,
     max_steps: int = 0,
     accelerator: str = "auto",
@@ -100,7 +53,13 @@ def build_trainer(
     compile: str = "auto",
     matmul: str = "highest",
 ) -> Trainer:
-    """Build the Trainer of a run; the settings are those of `TrainerConfig`.
+    """Build the Trainer of a run; the other settings are those of `TrainerConfig`.
+
+    Args:
+        folder: the run folder; with None, no checkpoints are written.
+        loggers: where metrics go.
+        callbacks: more of them.
+        monitor_every: outer iterations between two validations, 0 for none.
 
     Raises:
         ValueError: there is no GPU where one is asked for, or no such precision.
@@ -115,18 +74,22 @@ def build_trainer(
         )
     if threads:
         torch.set_num_threads(threads)
-    checkpoints = folder / "checkpoints"
-    keep_last: dict[str, Any] = {"filename": "last", "enable_version_counter": False}
-    callbacks: list[Callback] = [
-        ModelCheckpoint(checkpoints, every_n_train_steps=checkpoint_every, **keep_last),
-        SaveBeforeDying(checkpoints / LAST),
-        CompileInnerLoop(compile),
-        *([TQDMProgressBar(refresh_rate=max(1, log_every // 5))] if progress else []),
-    ]
+    used = [*callbacks, CompileInnerLoop(compile)]
+    if folder is not None:
+        keep_last: dict[str, Any] = {"filename": "last", "enable_version_counter": False}
+        kept = folder / CHECKPOINTS
+        used += [
+            ModelCheckpoint(kept, every_n_train_steps=checkpoint_every, **keep_last),
+            SaveBeforeDying(kept / LAST),
+        ]
+    if progress:
+        used.append(OuterProgress(refresh_every=max(1, log_every // 5)))
     return Trainer(
         default_root_dir=folder,
         logger=loggers,
-        callbacks=callbacks,
+        callbacks=used,
+        plugins=[AtomicCheckpoints()],
+        enable_checkpointing=folder is not None,
         max_steps=max_steps,
         max_epochs=-1,
         accelerator=accelerator,

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -93,12 +94,16 @@ class TaskKind(ABC):
 
 
 def interval(measure: str, values: Tensor) -> dict[str, Any]:
-    """Return the mean over tasks and its 95% interval, 1.96 standard errors (0 for a single task)."""
+    """Return the mean over tasks and its 95% interval, 1.96 standard errors.
+
+    The interval is 0 for a single task, and infinite where the mean is.
+    """
     values = values.double().cpu().flatten()
+    mean = values.mean().item()
     deviation = values.std().item() if len(values) > 1 else 0.0
     return {
-        measure: values.mean().item(),
-        "ci95": 1.96 * deviation / len(values) ** 0.5,
+        measure: mean,
+        "ci95": 1.96 * deviation / len(values) ** 0.5 if isfinite(mean) else mean,
         "tasks": len(values),
     }
 

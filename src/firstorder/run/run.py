@@ -1,0 +1,110 @@
+"""One run: its folder, its settings, its loggers and what is recorded of it."""
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lightning import Trainer
+from lightning.pytorch.loggers import Logger
+
+from firstorder.data.datamodule import EpisodeDataModule
+from firstorder.run.callbacks import TrainingTime
+from firstorder.run.journal import open_journal
+from firstorder.run.learner import MetaLearner
+from firstorder.run.loggers import WeightsAndBiases
+from firstorder.run.metrics_file import MetricsFile
+from firstorder.run.provenance import forget_peak_memory
+from firstorder.run.trainer import CHECKPOINTS, LAST, build_trainer
+
+
+class Run:
+    """Hold what belongs to one run; as a context, note how it ends and close its loggers.
+
+    Args:
+        folder: the run folder.
+        config: the run's settings as plain values; `logger.wandb` is None where it is turned off.
+        checkpoint: what the run starts from, as `read_checkpoint` returns it.
+        job_type: "train" or "eval".
+        command: the command line.
+
+    Attributes:
+        journal: what run.json says.
+        time: counts the seconds behind the weights.
+        wandb: the Weights & Biases run, None where there is none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        *,
+        checkpoint: dict[str, Any] | None = None,
+        job_type: str = "train",
+        command: list[str] | None = None,
+    ) -> None:
+        self.folder, self.config, self.job_type = folder, config, job_type
+        self.first_step = checkpoint["global_step"] if checkpoint else 0
+        self.goes_on = checkpoint is not None and is_within(config["ckpt_path"], folder)
+        self.journal = open_journal(folder, command or sys.argv, job_type, self.goes_on)
+        self.time = TrainingTime(self.journal)
+        if known := (checkpoint or {}).get("callbacks", {}).get(self.time.state_key):
+            self.time.load_state_dict(known)
+        self.wandb: WeightsAndBiases | None = None
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where the checkpoint of the last iteration lies."""
+        return self.folder / CHECKPOINTS / LAST
+
+    def trainer(self, learner: MetaLearner, datamodule: EpisodeDataModule) -> Trainer:
+        """Open the loggers, and build the Trainer that logs to them."""
+        first = self.first_step if self.goes_on else 0
+        loggers: list[Logger] = [MetricsFile(self.folder / "metrics.csv", first)]
+        if settings := self.config["logger"]["wandb"]:
+            self.wandb = WeightsAndBiases(
+                self.folder,
+                settings,
+                tags=[learner.algorithm.name, datamodule.source.name],
+                job_type=self.job_type,
+                config=self.config,
+                run_id=self.journal.wandb_id,
+            )
+            self.journal.write(wandb_id=self.wandb.run_id)
+            loggers.append(self.wandb.logger)
+        return build_trainer(
+            self.folder,
+            loggers,
+            callbacks=[self.time],
+            monitor_every=self.config["eval"]["monitor_every"],
+            **self.config["trainer"],
+        )
+
+    def __enter__(self) -> Self:
+        forget_peak_memory()
+        self.journal.write()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        status = status_of(error)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        self.journal.write(status=status, error=reason if status == "failed" else None)
+        if self.wandb:
+            self.wandb.close(failed=error is not None)
+
+
+def is_within(path: str | None, folder: Path) -> bool:
+    """Tell whether a path lies in a folder."""
+    return bool(path) and Path(str(path)).resolve().is_relative_to(folder.resolve())
+
+
+def status_of(error: BaseException | None) -> str:
+    """Name how a run ended: a signal interrupts it, an error makes it fail."""
+    if error is None:
+        return "finished"
+    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
