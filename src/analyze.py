@@ -10,6 +10,7 @@ from firstorder.analysis import Expansion, Manifolds, SineWave
 from firstorder.analysis.base import Analysis
 from firstorder.cli.assembly import build, schema
 from firstorder.cli.commands import entry, run_folder
+from firstorder.figures.style import save
 from firstorder.results.markdown import markdown
 
 for question in (Expansion, Manifolds, SineWave):
@@ -28,8 +29,7 @@ def main(cfg: DictConfig) -> None:
     table.to_json(folder / "table.json", orient="records", indent=1, double_precision=15)
     summary = markdown(analysis.summarise(table))
     (folder / "summary.md").write_text(summary)
-    figure = analysis.draw(table)
-    figure.savefig(folder / f"{type(analysis).__name__.lower()}.png", dpi=150)
+    save(analysis.draw(table), folder / type(analysis).__name__.lower())
     print(summary)
     print(f"measured in {time.perf_counter() - start:.0f} s; results in {folder}")
 

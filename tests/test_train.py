@@ -280,7 +280,9 @@ def test_other_precisions_train_and_evaluate(
     options = f"trainer.precision={precision}", "trainer.matmul=high", "logger=csv"
     done = script("train.py", *TINY, *options, "hydra.run.dir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    found, usual = (weights(run)["meta_parameters.phi"].float() for run in (tmp_path / "run", tiny_run))
+    found, usual = (
+        weights(run)["meta_parameters.phi"].float() for run in (tmp_path / "run", tiny_run)
+    )
     assert not torch.equal(found, usual)
     torch.testing.assert_close(found, usual, rtol=0, atol=0.05)
 

@@ -145,7 +145,7 @@ def runs_section(table: pd.DataFrame, runs: Runs) -> Section:
         " their seed; `runs.csv` and `runs.parquet` hold the same and more."
     ]
     rows = []
-    for name, found in table.groupby("run"):
+    for name, found in table.groupby("run") if len(table) else ():
         first, run = found.iloc[0], runs[str(name)]
         scores = [score(row.score, row.ci95, row.measure) for row in found.itertuples()]
         rows.append({

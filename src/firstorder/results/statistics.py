@@ -53,8 +53,11 @@ def summarise(table: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFram
         table: of `firstorder.results.table.tidy`; its repeats are not counted.
         runs: the runs by name, for the scores of their tasks.
     """
-    rows = []
-    counted = table[~table["repeat"]] if len(table) else table
+    columns = ["group", "protocol", *PLACE, "seeds", "mean", "std", "pooled", "ci95", "tasks"]
+    columns += ["train_seconds", "runs"]
+    if table.empty:
+        return pd.DataFrame(columns=columns)
+    rows, counted = [], table[~table["repeat"]]
     for (group, protocol), found in counted.groupby(["group", "protocol"], sort=True):
         found = found.sort_values("seed")
         scores = np.concatenate([runs[name].scores[protocol].to_numpy() for name in found["run"]])
@@ -72,8 +75,7 @@ def summarise(table: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFram
             "train_seconds": found["train_seconds"].mean(),
             "runs": tuple(found["run"]),
         })  # fmt: skip
-    columns = ["group", "protocol", *PLACE, "seeds", "mean", "std", "pooled", "ci95", "tasks"]
-    return pd.DataFrame(rows, columns=[*columns, "train_seconds", "runs"])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def error_of(std: float, ci95: float) -> float:
