@@ -84,6 +84,7 @@ def test_files_that_do_not_fit_together_are_refused(make_run: MakeRun, tmp_path:
         ({**label(), "serie": "x"}, "did you mean experiment.series?"),
         ({"name": "table2"}, "experiment.exhibit is missing"),
         (label(x="four"), "experiment.x must be a number, not 'four'"),
+        (label("figure4a"), "experiment.x is missing: figure4a is drawn against it"),
         ("table2", "experiment must hold name, exhibit"),
     ],
 )

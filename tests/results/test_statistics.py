@@ -10,6 +10,7 @@ from firstorder.results.statistics import (
     bootstrap_interval,
     error_of,
     joint_error,
+    paired_contrast,
     paired_difference,
     smooth,
     summarise,
@@ -71,6 +72,14 @@ def test_paired_comparison_recovers_a_known_difference(make_run: MakeRun, tmp_pa
     assert found.mean == pytest.approx(0.02 + noise.mean(), abs=1e-6)
     assert found.low < 0.02 < found.high
     assert found.high - found.low < 0.003  # unpaired it would be 0.08
+
+
+def test_a_contrast_is_the_weighted_sum_of_its_terms(make_run: MakeRun, tmp_path: Path) -> None:
+    for name, level in {"a": 0.9, "b": 0.6, "c": 0.5, "d": 0.4}.items():
+        make_run(name, {"transductive": [level, level + 0.1]}, settings={"algo": {"m": name}})
+    a, b, c, d = ([(run, "transductive")] for run in find_runs([tmp_path]).runs)
+    found = paired_contrast([(1.0, a), (-1.0, b), (-1.0, c), (1.0, d)])
+    assert found.mean == pytest.approx((0.9 - 0.6) - (0.5 - 0.4))
 
 
 def test_other_test_tasks_are_not_paired(make_run: MakeRun, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from firstorder.figures.style import RC, Look, look_of, panels
@@ -18,8 +19,8 @@ def draw_learning_curves(
     """Draw accuracy against outer iterations, a panel a protocol.
 
     Args:
-        table: of curves, with columns series, protocol, step, mean and std (NaN where there is one seed).
-        looks: of the curves, in the order of the legend; a curve that the table lacks is not drawn.
+        table: of curves, with columns series, group, protocol, step, mean and std (NaN for one seed).
+        looks: of the series, in the order of the legend; each group of one series is drawn alike.
         titles: of the protocols, in the order of the panels.
         axis: label of the horizontal axis.
     """
@@ -28,23 +29,27 @@ def draw_learning_curves(
     for axes, protocol in zip(places, protocols, strict=True):
         here = table[table["protocol"] == protocol]
         for place, (name, look) in enumerate(looks.items()):
-            curve = here[here["series"] == name]
-            if curve.empty:
-                continue
-            style = look_of(look)
-            every = max(len(curve) // MARKS, 1)
-            mean, std = 100 * curve["mean"], 100 * curve["std"]
-            axes.plot(
-                curve["step"], mean, label=name, linewidth=1.4, markersize=4,
-                markevery=(place * every // max(len(looks), 1), every), **style,
-            )  # fmt: skip
-            if std.notna().any():
-                axes.fill_between(
-                    curve["step"], mean - std, mean + std, color=style["color"], alpha=0.15,
-                    linewidth=0,
-                )  # fmt: skip
+            own = here[here["series"] == name]
+            for number, (_, curve) in enumerate(own.groupby("group")):
+                draw_curve(axes, curve, look, None if number else name, place / len(looks))
         axes.set(title=titles[protocol], xlabel=axis)
     places[0].set_ylabel("accuracy, %")
     handles, labels = places[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center")
     return figure
+
+
+def draw_curve(
+    axes: Axes, curve: pd.DataFrame, look: Look, label: str | None, offset: float
+) -> None:
+    """Draw one curve and its band; its markers start at `offset`, a share of their distance."""
+    style, every = look_of(look), max(len(curve) // MARKS, 1)
+    mean, std = 100 * curve["mean"], 100 * curve["std"]
+    axes.plot(
+        curve["step"], mean, label=label, linewidth=1.4, markersize=4,
+        markevery=(int(offset * every), every), **style,
+    )  # fmt: skip
+    if std.notna().any():
+        axes.fill_between(
+            curve["step"], mean - std, mean + std, color=style["color"], alpha=0.15, linewidth=0
+        )

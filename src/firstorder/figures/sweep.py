@@ -22,7 +22,7 @@ def draw_sweep(
     """Draw accuracy against a hyper-parameter, a curve a method, a panel a protocol.
 
     Args:
-        table: of points, with columns series, protocol, x, mean and error (NaN where there is none).
+        table: of points, with columns series, group, protocol, x, mean and error (NaN for none).
         looks: of the methods, in the order of the legend.
         titles: of the protocols, in the order of the panels.
         axis: label of the horizontal axis.
@@ -36,7 +36,7 @@ def draw_sweep(
         if bend is not None:
             axes.axvline(bend, color="0.6", linewidth=1)
         for name, look in looks.items():
-            points = here[here["series"] == name].sort_values("x")
+            points = here[here["series"] == name].sort_values(["x", "group"])
             if points.empty:
                 continue
             axes.errorbar(

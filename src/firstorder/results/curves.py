@@ -61,7 +61,7 @@ def choose_prefix(curves: Iterable[pd.DataFrame]) -> str:
 def learning_curves(
     groups: pd.DataFrame, runs: Mapping[str, RunRecord], smoothing: float
 ) -> pd.DataFrame:
-    """Return smoothed curves: series, protocol, step, mean and std over seeds (NaN for one), prefix.
+    """Return smoothed curves: series, group, protocol, step, mean, std over seeds (NaN for one), prefix.
 
     Args:
         groups: of `firstorder.results.statistics.summarise`, of one figure and scale.
@@ -86,6 +86,7 @@ def learning_curves(
             pd.DataFrame(
                 {
                     "series": group["series"],
+                    "group": group["group"],
                     "protocol": group["protocol"],
                     "step": at,
                     "mean": each.mean(axis=0),
@@ -95,7 +96,7 @@ def learning_curves(
                 }
             )
         )
-    columns = ["series", "protocol", "step", "mean", "std", "width", "prefix"]
+    columns = ["series", "group", "protocol", "step", "mean", "std", "width", "prefix"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 

@@ -57,7 +57,7 @@ def write_curves(
     curves = learning_curves(groups, runs, smoothing)
     if curves.empty:
         return None
-    curves.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
+    curves.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n", float_format="%.6g")
     looks = looks_of(layout, curves["series"])
     save(draw_learning_curves(curves, looks, TITLES, layout.axis), stem)
     prefix = curves["prefix"].iloc[0]
@@ -67,7 +67,9 @@ def write_curves(
         " iterations of it (a centred moving average, one-sided at the ends), for each seed; curves are"
         f" means over seeds, bands one standard deviation over seeds. {seeds_of(groups)}"
     )
-    return Picture(stem.with_suffix(".svg"), f"{caption} {missing(layout, curves['series'])}")
+    return Picture(
+        stem.with_suffix(".svg"), f"{caption} {missing(layout, curves['series'])}{several(groups)}"
+    )
 
 
 def write_sweep(layout: Figure, groups: pd.DataFrame, stem: Path) -> Picture:
@@ -79,7 +81,7 @@ def write_sweep(layout: Figure, groups: pd.DataFrame, stem: Path) -> Picture:
     points = groups[["series", "protocol", "x", "mean", "std", "ci95", "tasks"]]
     points = points.assign(error=errors, seeds=groups["seeds"].map(len), group=groups["group"])
     points = points.sort_values(["series", "protocol", "x", "group"])
-    points.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
+    points.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n", float_format="%.6g")
     looks = looks_of(layout, points["series"])
     figure = draw_sweep(
         points, looks, TITLES, layout.axis, logarithmic=layout.logarithmic, bend=layout.bend
@@ -90,7 +92,9 @@ def write_sweep(layout: Figure, groups: pd.DataFrame, stem: Path) -> Picture:
         "Final test accuracy, mean over seeds. Error bars are the deviation over seeds, and no less than"
         f" the 95% interval over test tasks.{bend} {seeds_of(groups)}"
     )
-    return Picture(stem.with_suffix(".svg"), f"{caption} {missing(layout, points['series'])}")
+    return Picture(
+        stem.with_suffix(".svg"), f"{caption} {missing(layout, points['series'])}{several(groups)}"
+    )
 
 
 def looks_of(layout: Figure, present: pd.Series) -> dict[str, tuple[int, int]]:
@@ -112,6 +116,17 @@ def missing(layout: Figure, present: pd.Series) -> str:
     """Say which of the paper's curves were not run."""
     absent = [name for name in layout.series if name not in set(present)]
     return f"Not run: {'; '.join(absent)}." if absent else ""
+
+
+def several(groups: pd.DataFrame) -> str:
+    """Say where one place of the figure was run with several settings."""
+    twice = groups[groups.duplicated(["series", "protocol", "x"], keep=False)]
+    names = "; ".join(sorted(set(twice["series"])))
+    return (
+        f" Drawn once for each of several settings (`group` in the CSV file): {names}."
+        if names
+        else ""
+    )
 
 
 def copy_analyses(paths: Sequence[Path], analysis: str, stem: Path) -> list[Picture]:

@@ -1,6 +1,6 @@
 """The three findings of Section 6, each with our measurement."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -13,13 +13,12 @@ from firstorder.results.paper import (
     TRANSDUCTIVE,
 )
 from firstorder.results.runs import RunRecord
-from firstorder.results.statistics import Difference, paired_difference
+from firstorder.results.statistics import Difference, paired_contrast
 
 MORE_STEPS = "More inner steps help a sum of gradients (Reptile) more than the last one (FOMAML)"
 TWO_STEPS = "Two-step Reptile (g1 + g2) is worse than two-step FOMAML (g2)"
 OVERLAP = "Shared-tail FOMAML with cycling falls once its last batch overlaps with earlier ones"
 APART = "Separate-tail FOMAML does not fall there"
-Groups = Mapping[tuple[str, float | None], Mapping[str, object]]
 
 
 def findings(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
@@ -48,15 +47,16 @@ def by_place(found: pd.DataFrame) -> Iterator[tuple[str, int, dict[tuple[str, fl
             yield protocol, steps, dict(zip(keys, alike["runs"], strict=True))
 
 
-def compare(
-    first: tuple, second: tuple, protocol: str, runs: Mapping[str, RunRecord]
+def contrast(
+    terms: Sequence[tuple[float, tuple | None]], protocol: str, runs: Mapping[str, RunRecord]
 ) -> Difference | None:
-    """Compare two groups by their runs' names; None where they share no test tasks."""
+    """Return a weighted sum of groups of runs, given by name; None where one is missing or unlike."""
+    if not all(names for _, names in terms):
+        return None
+    series = [(weight, [(runs[name], protocol) for name in names or ()]) for weight, names in terms]
     try:
-        return paired_difference(
-            [(runs[name], protocol) for name in first], [(runs[name], protocol) for name in second]
-        )
-    except ValueError:
+        return paired_contrast(series)
+    except ValueError:  # other test tasks
         return None
 
 
@@ -70,17 +70,20 @@ def row(finding: str, protocol: str, steps: int, what: str, expected: str, d: Di
 
 def figure3_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
     """Yield the lines that Figure 3 gives."""
-    comparisons = (
-        (MORE_STEPS, "g1 + g2 + g3 + g4", "g1 + g2", "> 0"),
-        (MORE_STEPS, "g4", "g2", "> 0, and less than the sum's"),
-        (TWO_STEPS, "g1 + g2", "g2", "< 0"),
-    )
+    four, two = "g1 + g2 + g3 + g4", "g1 + g2"
+    contrasts = (
+        (MORE_STEPS, f"[{four}] - [{two}]", "> 0", ((1, four), (-1, two))),
+        (MORE_STEPS, "[g4] - [g2]", "> 0", ((1, "g4"), (-1, "g2"))),
+        (MORE_STEPS, "the first of these less the second", "> 0",
+         ((1, four), (-1, two), (-1, "g4"), (1, "g2"))),
+        (TWO_STEPS, f"[{two}] - [g2]", "< 0", ((1, two), (-1, "g2"))),
+    )  # fmt: skip
     found = place(groups, "figure3", FIGURES["figure3"].data)
     for protocol, steps, known in by_place(found):
-        for finding, more, less, expected in comparisons:
-            pair = known.get((more, 0.0)), known.get((less, 0.0))
-            if pair[0] and pair[1] and (d := compare(pair[0], pair[1], protocol, runs)):
-                yield row(finding, protocol, steps, f"[{more}] - [{less}]", expected, d)
+        for finding, what, expected, terms in contrasts:
+            chosen = [(float(weight), known.get((name, 0.0))) for weight, name in terms]
+            if d := contrast(chosen, protocol, runs):
+                yield row(finding, protocol, steps, what, expected, d)
 
 
 def overlap_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
@@ -96,7 +99,8 @@ def overlap_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterato
                 xs = sorted(x for name, x in known if name == series)
                 before = [x for x in xs if x <= layout.bend]
                 for x in (x for x in xs if x > layout.bend and before):
-                    d = compare(known[series, x], known[series, before[-1]], protocol, runs)
+                    terms = [(1.0, known[series, x]), (-1.0, known[series, before[-1]])]
+                    d = contrast(terms, protocol, runs)
                     if d:
                         what = f"{layout.axis} {x:g} - {before[-1]:g}"
                         yield row(finding, protocol, steps, what, expected, d)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from firstorder.messages import nearest
+from firstorder.results.paper import FIGURES
 
 KEY = "experiment"
 
@@ -22,7 +23,7 @@ class ExperimentLabel:
         series: a table's row without its "+ Transduction", or a figure's curve: see
             `firstorder.results.paper` for those of the paper; others are shown after them.
         iterations: outer iterations at full scale. A run with fewer is shown as reduced.
-        x: place on a sweep's horizontal axis, None elsewhere.
+        x: place on the horizontal axis of a sweep (Figures 4a, 4b, 4c), None elsewhere.
     """
 
     name: str
@@ -41,6 +42,8 @@ class ExperimentLabel:
             raise ValueError(f"{KEY}.iterations must be a number from 1, not {self.iterations!r}")
         if not isinstance(self.x, int | float | None):
             raise ValueError(f"{KEY}.x must be a number, not {self.x!r}")
+        if self.exhibit in FIGURES and FIGURES[self.exhibit].is_sweep and self.x is None:
+            raise ValueError(f"{KEY}.x is missing: {self.exhibit} is drawn against it")
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self | None:

@@ -112,7 +112,7 @@ def write_table(
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV; whole numbers stay whole where some are missing."""
-    table.convert_dtypes().to_csv(path, index=False, lineterminator="\n")
+    table.convert_dtypes().to_csv(path, index=False, lineterminator="\n", float_format="%.8g")
 
 
 def analysis_sections(paths: Sequence[Path], folder: Path) -> list[Section]:

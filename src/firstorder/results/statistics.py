@@ -14,18 +14,19 @@ from firstorder.results.table import test_tasks_of
 
 Z95 = 1.96
 RESAMPLES = 2000
+Series = Sequence[tuple[RunRecord, str]]  # runs, one a seed, and the protocol they are taken under
 PLACE = ["exhibit", "series", "x", "data", "ways", "shots", "iterations", "steps", "measure"]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean difference of two runs' scores on the same test tasks.
+    """The mean difference of scores on the same test tasks.
 
     Attributes:
-        mean: of first minus second.
+        mean: of the differences.
         low, high: its 95% bootstrap interval over tasks.
-        tasks: how many tasks both were tested on, all seeds together.
-        seeds: those that both have.
+        tasks: how many tasks all were tested on, all seeds together.
+        seeds: those that all have.
     """
 
     mean: float
@@ -91,33 +92,41 @@ def joint_error(ours: float, theirs: float) -> float:
     return math.hypot(ours, theirs)
 
 
-def paired_difference(
-    first: Sequence[tuple[RunRecord, str]], second: Sequence[tuple[RunRecord, str]]
-) -> Difference:
-    """Compare two groups of runs on the test tasks that they share.
-
-    Args:
-        first, second: runs and the protocol to compare under, one a seed. Those with the same test
-            tasks are paired, task by task; others are not counted.
+def paired_difference(first: Series, second: Series) -> Difference:
+    """Return the difference, first minus second, of two groups of runs on their common test tasks.
 
     Raises:
-        ValueError: no two have test tasks in common.
+        ValueError: they have none.
     """
-    partners = {test_tasks_of(run): (run, protocol) for run, protocol in second}
-    differences, seeds = [], []
-    for run, protocol in sorted(first, key=lambda pair: pair[0].results["seed"]):
-        if partner := partners.get(test_tasks_of(run)):
-            ours, theirs = run.scores[protocol].align(partner[0].scores[partner[1]], join="inner")
-            if len(ours):
-                differences.append(ours.to_numpy() - theirs.to_numpy())
-                seeds.append(run.results["seed"])
-    if not differences:
+    return paired_contrast([(1.0, first), (-1.0, second)])
+
+
+def paired_contrast(terms: Sequence[tuple[float, Series]]) -> Difference:
+    """Return the mean of a weighted sum of scores, task by task, over the test tasks of all terms.
+
+    Args:
+        terms: (weight, a group of runs that differ in the seed). Runs of different groups that have the
+            same test tasks belong together; runs without a partner in each group are not counted.
+
+    Raises:
+        ValueError: no task is common to all terms.
+    """
+    groups = [
+        (weight, {test_tasks_of(r): (r, name) for r, name in group}) for weight, group in terms
+    ]
+    common = set.intersection(*(set(group) for _, group in groups))
+    by_seed = {groups[0][1][key][0].results["seed"]: key for key in common}
+    values = []
+    for _, key in sorted(by_seed.items()):
+        scores = [weight * runs[key][0].scores[runs[key][1]] for weight, runs in groups]
+        values.append(pd.concat(scores, axis=1, join="inner").sum(axis=1).to_numpy())
+    if not sum(map(len, values)):
         raise ValueError(
             "the runs have no test tasks in common: give them the same data, ways, shots and seed"
         )
-    values = np.concatenate(differences)
-    low, high = bootstrap_interval(values)
-    return Difference(float(values.mean()), low, high, len(values), tuple(seeds))
+    each = np.concatenate(values)
+    low, high = bootstrap_interval(each)
+    return Difference(float(each.mean()), low, high, len(each), tuple(sorted(by_seed)))
 
 
 def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
