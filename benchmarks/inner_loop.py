@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from firstorder.algo import Reptile
 from firstorder.algo.base import Context
-from firstorder.algo.evaluation import evaluate_tasks
+from firstorder.algo.evaluation import Evaluator
 from firstorder.data.interop import import_learn2learn
 from firstorder.data.minibatches import cycle_minibatches
 from firstorder.engine import set_engines
@@ -87,7 +87,7 @@ def images(
     ways: int, batch: int, channels: int, side: int, filters: int, pool: bool, **sizes: int
 ) -> Case:
     """Make a classification case."""
-    downsample = "pool" if pool else "stride"
+    downsample: Literal["pool", "stride"] = "pool" if pool else "stride"
     ours = Conv4(ways, channels, side, filters, downsample)
     plain = plain_conv4(ways, channels, side, filters, pool)
     return Case(ours, plain, Classification(), ways, (channels, side, side), batch, **sizes)
@@ -153,6 +153,7 @@ def evaluation(case: Case) -> dict[str, Call]:
     network = Network(case.module)
     loss, adam, phi = TaskLoss(network, case.kind.criterion, "sum"), Adam(LR), network.initial()
     rule = Reptile(inner_steps=1, inner_batch_size=1, inner_lr=LR)
+    evaluator = Evaluator(rule, case.kind, loss)
     state, engines, steps = adam.init(phi), (NativeSteps(), Compiler(step)), plain_steps(case)
 
     def plain() -> None:
@@ -166,7 +167,7 @@ def evaluation(case: Case) -> dict[str, Call]:
 
     def ours() -> None:
         set_engines(*engines)
-        evaluate_tasks(rule, case.kind, loss, {"phi": phi}, state, tasks, Context())
+        evaluator.score({"phi": phi}, state, tasks)
         set_engines()
 
     return {"plain loop": (plain, 1), "ours": (ours, case.at_once)}

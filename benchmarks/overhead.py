@@ -21,8 +21,9 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from firstorder.algo import MetaAlgorithm
-from firstorder.cli.assembly import assemble, plain, register
+from firstorder.cli.assembly import assemble, plain
 from firstorder.cli.commands import CONF
+from firstorder.cli.schema import register
 from firstorder.meta_gradient import MetaGradient
 from firstorder.run.run import Run
 

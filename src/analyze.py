@@ -2,21 +2,18 @@
 
 import time
 
-from hydra.core.config_store import ConfigStore
 from lightning import seed_everything
 from omegaconf import DictConfig
 
-from firstorder.analysis import Expansion, Manifolds, SineWave
+import firstorder.analysis
 from firstorder.analysis.base import Analysis
-from firstorder.cli.assembly import build, schema
+from firstorder.cli.assembly import build
 from firstorder.cli.commands import entry, run_folder
+from firstorder.cli.schema import register_package
 from firstorder.figures.style import save
 from firstorder.results.markdown import markdown
 
-for question in (Expansion, Manifolds, SineWave):
-    ConfigStore.instance().store(
-        group="schema/analysis", name=question.__name__, node=schema(question)
-    )
+register_package(firstorder.analysis, lambda found: issubclass(found, Analysis))
 
 
 @entry("analyze")

@@ -11,8 +11,8 @@ from firstorder.run.run import Run
 
 
 @entry("evaluate")
-def main(cfg: DictConfig) -> None:
-    """Rebuild the run that wrote the checkpoint, with what is overridden, and test it."""
+def main(cfg: DictConfig) -> float | None:
+    """Rebuild the run that wrote the checkpoint, with what is overridden, test it, return the score."""
     checkpoint = read_checkpoint(cfg.ckpt_path)
     cfg = as_trained(cfg, checkpoint["config"])
     config, folder = plain(cfg), run_folder(cfg)
@@ -21,6 +21,7 @@ def main(cfg: DictConfig) -> None:
         learner, datamodule = assemble(cfg, config)
         learner.load_state_dict(checkpoint["state_dict"])
         final_test(run, run.trainer(learner, datamodule), learner, datamodule)
+    return learner.objective("test")
 
 
 if __name__ == "__main__":

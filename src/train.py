@@ -11,8 +11,8 @@ from firstorder.run.run import Run
 
 
 @entry("train")
-def main(cfg: DictConfig) -> None:
-    """Compose, fit, evaluate, and write what was found into the run folder."""
+def main(cfg: DictConfig) -> float | None:
+    """Compose, fit, evaluate, write what was found into the run folder; return the objective."""
     config, folder = plain(cfg), run_folder(cfg)
     checkpoint = read_resumable(cfg.ckpt_path, config) if cfg.ckpt_path else None
     with Run(folder, config, checkpoint=checkpoint) as run:
@@ -22,6 +22,7 @@ def main(cfg: DictConfig) -> None:
         trainer.fit(learner, datamodule, ckpt_path=cfg.ckpt_path)
         trainer.save_checkpoint(run.last_checkpoint)
         final_test(run, trainer, learner, datamodule)
+    return learner.objective(cfg.objective)
 
 
 if __name__ == "__main__":

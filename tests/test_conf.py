@@ -3,8 +3,9 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from firstorder.cli.assembly import assemble, plain, register
+from firstorder.cli.assembly import assemble, plain
 from firstorder.cli.commands import CONF
+from firstorder.cli.schema import register
 
 ALGORITHMS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))

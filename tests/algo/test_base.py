@@ -89,12 +89,12 @@ def test_the_tail_is_the_last_mini_batch() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"inner_steps": 0}, "algo.inner_steps must be at least 1"),
-        ({"inner_lr": 0.0}, "algo.inner_lr must be above 0"),
+        ({"inner_steps": 0}, "algo.inner_steps=0 must be at least 1"),
+        ({"inner_lr": 0.0}, "algo.inner_lr=0.0 must be above 0"),
         ({"inner_optimizer": "adan"}, "did you mean adam"),
         ({"outer_optimizer": "Adm"}, "did you mean Adam"),
         ({"loss_reduction": "median"}, "algo.loss_reduction=median is not known"),
-        ({"tail_shots": -1}, "algo.tail_shots must be 0 or more"),
+        ({"tail_shots": -1}, "algo.tail_shots=-1 must be at least 0"),
         ({"tail_shots": 5, "inner_steps": 1}, "algo.inner_steps must be at least 2"),
     ],
 )

@@ -4,8 +4,7 @@ import torch
 from torch import nn
 
 from firstorder.algo import Reptile
-from firstorder.algo.base import Context
-from firstorder.algo.evaluation import EvaluationSettings, evaluate_tasks
+from firstorder.algo.evaluation import EvaluationSettings, Evaluator, curve_steps
 from firstorder.data.minibatches import cycle_minibatches
 from firstorder.model import MLP, Conv4
 from firstorder.network import Network
@@ -70,9 +69,13 @@ def test_tasks_at_once_score_as_tasks_in_turn(kind: TaskKind) -> None:
         module = MLP()
         tasks = Episode(*(torch.randn(3, n, 1) for n in (10, 10, 20, 20)), *episodes(3)[4:])
     scores = [
-        MetaLearner(algorithm, module, kind, outer_steps=1, parallel_evaluation=parallel).evaluate(
-            tasks
-        )
+        MetaLearner(
+            algorithm,
+            module,
+            kind,
+            outer_steps=1,
+            evaluation=EvaluationSettings(parallel=parallel),
+        ).evaluate(tasks)[0]
         for parallel in (False, True)
     ]
     assert scores[0].keys() == scores[1].keys()
@@ -97,16 +100,37 @@ def test_accuracy_is_the_fraction_of_query_images_named_right() -> None:
     loss = TaskLoss(network, cross_entropy, "sum")
     rule = Reptile(inner_steps=1, inner_batch_size=5, inner_lr=1e-6)
     state = rule.optimizer.init(phi)
-    scores, diverged = evaluate_tasks(
-        rule, Classification(), loss, {"phi": phi}, state, one, Context()
-    )
+    scores, diverged = Evaluator(rule, Classification(), loss).score({"phi": phi}, state, one)
     assert not diverged.any()
     assert scores["transductive"] == pytest.approx(0.8)
     assert scores["non_transductive"] == pytest.approx(0.8)
 
 
+def test_a_task_that_diverges_counts_as_chance_and_is_told() -> None:
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(784, 5)))
+    rule = Reptile(inner_steps=3, inner_batch_size=5, inner_lr=1e38, inner_optimizer="sgd")
+    evaluator = Evaluator(rule, Classification(), TaskLoss(network, cross_entropy, "sum"))
+    scores, diverged = evaluator.score({"phi": network.initial()}, (), episodes(2))
+    assert diverged.all()
+    assert all(torch.equal(values, torch.full((2,), 0.2)) for values in scores.values())
+
+
+def test_a_curve_starts_before_the_first_step_and_ends_after_the_last() -> None:
+    assert curve_steps(5) == [0, 1, 2, 5]
+    assert curve_steps(50) == [0, 1, 2, 5, 10, 20, 50]
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(784, 5)))
+    rule = Reptile(inner_steps=3, inner_batch_size=5, inner_lr=0.1, inner_optimizer="sgd")
+    evaluator = Evaluator(rule, Classification(), TaskLoss(network, cross_entropy, "sum"))
+    meta, tasks = {"phi": network.initial()}, episodes(4)
+    unadapted = evaluator.score(meta, (), tasks, steps=0)[0]["transductive"]
+    logits = network(meta["phi"], tasks.query_x.flatten(0, 1)).unflatten(0, (4, -1))
+    assert torch.equal(unadapted, (logits.argmax(-1) == tasks.query_y).float().mean(1))
+    whole, all_steps = evaluator.score(meta, (), tasks), evaluator.score(meta, (), tasks, steps=3)
+    assert torch.equal(whole[0]["transductive"], all_steps[0]["transductive"])
+
+
 def test_impossible_settings_are_named() -> None:
-    with pytest.raises(ValueError, match=r"eval\.tasks must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=r"eval\.tasks=0 must be at least 1"):
         EvaluationSettings(tasks=0)
-    with pytest.raises(ValueError, match=r"eval\.monitor_every must be 0 or more"):
+    with pytest.raises(ValueError, match=r"eval\.monitor_every=-1 must be at least 0"):
         EvaluationSettings(monitor_every=-1)

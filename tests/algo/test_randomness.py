@@ -32,10 +32,10 @@ def learner_and_data(
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Dropout(0.3), nn.Linear(16, 1))
     source = Sinusoid()
-    learner = MetaLearner(algorithm, module, source.kind, outer_steps=4, parallel_evaluation=True)
+    settings = EvaluationSettings(tasks=4, inner_steps=2, query_shots=6, batch=batch)
+    learner = MetaLearner(algorithm, module, source.kind, outer_steps=4, evaluation=settings)
     data = EpisodeDataModule(
-        source, algorithm, EvaluationSettings(tasks=4, inner_steps=2, query_shots=6, batch=batch),
-        seed=0, ways=1, shots=5, train_shots=10, outer_steps=4,
+        source, algorithm, settings, seed=0, ways=1, shots=5, train_shots=10, outer_steps=4,
     )  # fmt: skip
     return learner, data
 
@@ -64,7 +64,7 @@ def test_scores_do_not_depend_on_the_tasks_beside() -> None:
     for batch in (1, 2, 4):
         learner, data = learner_and_data(Reptile(**SETTINGS), batch)
         data.setup()
-        each = [learner.evaluate(tasks)["mse"] for tasks in data.test_dataloader()]
+        each = [learner.evaluate(tasks)[0]["mse"] for tasks in data.test_dataloader()]
         scores.append(torch.cat(each))
     assert torch.equal(scores[0], scores[1])
     assert torch.equal(scores[0], scores[2])

@@ -7,10 +7,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from lightning import Callback, Trainer
 
-from firstorder.cli.assembly import assemble, plain, register
+from firstorder.cli.assembly import assemble, plain
 from firstorder.cli.commands import CONF
+from firstorder.cli.schema import register
 from firstorder.run.learner import MetaLearner
-from firstorder.run.trainer import LAST, build_trainer
+from firstorder.run.trainer import LAST, TrainerConfig, build_trainer
 
 ALGORITHMS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 
@@ -25,16 +26,17 @@ class Fail(Callback):
 
 def fit(algo: str, folder: Path, *extra: Callback, resume: bool = False) -> MetaLearner:
     register()
+    inner = "sgd" if algo == "meta_sgd" else "adam"
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose(
             "train",
             [f"algo={algo}", "data=sinusoid", "trainer.max_steps=6", "algo.meta_batch_size=2",
-             "algo.inner_optimizer=adam", "algo.parallel=false", "trainer.progress=false",
+             f"algo.inner_optimizer={inner}", "algo.parallel=false", "trainer.progress=false",
              "trainer.accelerator=cpu", "trainer.compile=never"],
         )  # fmt: skip
     torch.manual_seed(0)
     learner, data = assemble(cfg, {})
-    trainer = build_trainer(folder, [], **plain(cfg.trainer))
+    trainer = build_trainer(folder, [], TrainerConfig(**plain(cfg.trainer)))
     trainer.callbacks.extend(extra)  # type: ignore[attr-defined]
     trainer.fit(learner, data, ckpt_path=folder / "checkpoints" / LAST if resume else None)
     return learner

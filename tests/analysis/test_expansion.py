@@ -94,5 +94,5 @@ def test_a_small_tanh_network_has_the_coefficients_of_the_paper() -> None:
 
 
 def test_a_k_that_no_task_can_give_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"analysis.steps=\[12\] must lie in 2 to 11"):
+    with pytest.raises(ValueError, match=r"analysis.steps\[0\]=12 must be at most 11"):
         Expansion(source=Sinusoid(), model=MLP(), steps=(12,))

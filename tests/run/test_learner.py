@@ -101,8 +101,8 @@ def test_evaluation_leaves_the_weights_and_the_inner_state_alone() -> None:
     data = EpisodeDataModule(
         Sinusoid(), algorithm, EVALUATION, seed=0, ways=1, shots=5, train_shots=10, outer_steps=1
     )
-    first = learner.evaluate(data.test_dataloader().batches[0])
-    again = learner.evaluate(data.test_dataloader().batches[0])
+    first, _ = learner.evaluate(data.test_dataloader().batches[0])
+    again, _ = learner.evaluate(data.test_dataloader().batches[0])
     assert torch.equal(first["mse"], again["mse"])
     after = (learner.phi, *learner.inner_state)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,13 +17,17 @@ from firstorder.messages import one_of
 from firstorder.meta_gradient import Meta, MetaGradient
 from firstorder.network import Layout, Network
 from firstorder.outer_schedule import SCHEDULES
+from firstorder.settings import Count, CountOrZero, NonNegative, StepSize, check_fields
 from firstorder.task.episode import Episode
 from firstorder.task.loss import SumOverTasks
 
 # Those of torch.optim that step a dense vector without a closure.
-OUTER_OPTIMIZERS = (
+OuterOptimizer = Literal[
     "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD",
-)  # fmt: skip
+]  # fmt: skip
+# Those whose first step changes every weight by outer_lr, however small its gradient: at the 1.0 that
+# is right for interpolation nothing is learnt.
+MOVE_BY_LR = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "RMSprop", "Rprop")
 
 
 @dataclass(frozen=True)
@@ -71,38 +75,57 @@ class MetaAlgorithm(ABC):
         outer_options: its further arguments, such as {betas: [0.9, 0.99]}.
     """
 
-    inner_steps: int
-    inner_batch_size: int
-    inner_lr: float
+    inner_steps: Count
+    inner_batch_size: Count
+    inner_lr: StepSize
     inner_optimizer: str = "adam"
     inner_options: dict[str, Any] = field(default_factory=dict)
-    loss_reduction: str = "sum"
+    loss_reduction: Literal["sum", "mean"] = "sum"
     replacement: bool = False
-    tail_shots: int = 0
-    meta_batch_size: int = 1
+    tail_shots: CountOrZero = 0
+    meta_batch_size: Count = 1
     parallel: bool = False
-    outer_lr: float = 1.0
-    outer_lr_final: float = 0.0
+    outer_lr: StepSize = 1.0
+    outer_lr_final: NonNegative = 0.0
     outer_schedule: str = "linear"
-    outer_optimizer: str = "SGD"
+    outer_optimizer: OuterOptimizer = "SGD"
     outer_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("inner_steps", "inner_batch_size", "meta_batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"algo.{name} must be at least 1, not {getattr(self, name)}")
-        if not self.inner_lr > 0:
-            raise ValueError(f"algo.inner_lr must be above 0, not {self.inner_lr}")
-        if self.tail_shots < 0:
-            raise ValueError(f"algo.tail_shots must be 0 or more, not {self.tail_shots}")
+        check_fields(self, "algo")
         if self.support_steps < 1:
             raise ValueError(
                 "algo.tail_shots sets the last mini-batch aside, so algo.inner_steps must be at least 2"
             )
         one_of("algo.inner_optimizer", self.inner_optimizer, InnerOptimizer.by_name)
         one_of("algo.outer_schedule", self.outer_schedule, SCHEDULES)
-        one_of("algo.loss_reduction", self.loss_reduction, ["sum", "mean"])
-        one_of("algo.outer_optimizer", self.outer_optimizer, OUTER_OPTIMIZERS)
+        if self.outer_optimizer in MOVE_BY_LR and self.outer_lr >= 0.1:
+            raise ValueError(
+                f"algo.outer_lr={self.outer_lr} is too much for algo.outer_optimizer="
+                f"{self.outer_optimizer}, which moves every weight by about that at each step: add"
+                " algo.outer_lr=0.001"
+            )
+        if self.outer_options:
+            object.__setattr__(self, "outer_options", self._checked_options())
+
+    def _checked_options(self) -> dict[str, Any]:
+        """Return outer_options as torch takes them, lists as tuples.
+
+        Raises:
+            ValueError: the outer optimiser refuses them.
+        """
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in self.outer_options.items()}
+        try:
+            if "lr" in options:
+                raise ValueError("the step size is algo.outer_lr")
+            weight = torch.nn.Parameter(torch.zeros(1))
+            getattr(torch.optim, self.outer_optimizer)([weight], lr=self.outer_lr, **options)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"algo.outer_options={self.outer_options} does not go with algo.outer_optimizer="
+                f"{self.outer_optimizer}: {error}"
+            ) from None
+        return options
 
     @abstractmethod
     def meta_gradient(

@@ -1,16 +1,19 @@
 """Fine-tune on the support set of an episode, then predict its query set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from firstorder.algo.base import Context, MetaAlgorithm, task_noise
-from firstorder.inner_loop import repeat_for_tasks
+from firstorder.inner_loop import repeat_for_tasks, trajectory
 from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta
-from firstorder.task.base import Scores, TaskKind
+from firstorder.settings import Count, CountOrZero, StepSize, check_fields
+from firstorder.task.base import Example, Scores, TaskKind
 from firstorder.task.episode import Episode
 from firstorder.task.loss import SumOverTasks, TaskLoss
 
@@ -25,29 +28,29 @@ class EvaluationSettings:
         inner_batch_size: images of a mini-batch.
         inner_lr: step size, that of training where None.
         query_shots: query images a class; the paper's tables take 1.
-        monitor_tasks: episodes of one look while training.
-        monitor_every: outer iterations between two looks; 0 for none.
+        monitor_tasks: episodes of one validation while training.
+        monitor_every: outer iterations between two validations; 0 for none.
+        monitor_split: where validation tasks come from: "auto" is the validation split, or the training
+            classes where a data set has none; "test" is for learning curves of test accuracy (Figure 3).
+        curve_tasks: test tasks on which the adaptation curve, score against inner steps, is measured.
         batch: episodes handed over at once; no number depends on it.
         parallel: adapt to those of a batch at once: much faster for small networks.
     """
 
-    tasks: int = 400
-    inner_steps: int = 50
-    inner_batch_size: int = 5
-    inner_lr: float | None = None
-    query_shots: int = 1
-    monitor_tasks: int = 20
-    monitor_every: int = 500
-    batch: int = 20
+    tasks: Count = 400
+    inner_steps: Count = 50
+    inner_batch_size: Count = 5
+    inner_lr: StepSize | None = None
+    query_shots: Count = 1
+    monitor_tasks: Count = 20
+    monitor_every: CountOrZero = 500
+    monitor_split: Literal["auto", "val", "train", "test"] = "auto"
+    curve_tasks: CountOrZero = 100
+    batch: Count = 20
     parallel: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "inner_steps", "inner_batch_size", "query_shots", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"eval.{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("monitor_tasks", "monitor_every"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"eval.{name} must be 0 or more, not {getattr(self, name)}")
+        check_fields(self, "eval")
 
 
 def curve_steps(inner_steps: int) -> list[int]:
@@ -55,34 +58,79 @@ def curve_steps(inner_steps: int) -> list[int]:
     return sorted({0, inner_steps, *(n for n in (1, 2, 5, 10, 20, 50, 100) if n < inner_steps)})
 
 
-def evaluate_tasks(
-    algorithm: MetaAlgorithm,
-    kind: TaskKind,
-    loss: TaskLoss,
-    meta: Meta,
-    state: State,
-    tasks: Episode,
-    context: Context,
-    steps: int | None = None,
-) -> tuple[Scores, Tensor]:
-    """Adapt to a batch of tasks at once, each from the same meta-parameters and state, and score them.
+@dataclass(frozen=True)
+class Evaluator:
+    """Adapt to tasks as evaluation does, and score the query sets.
 
-    Args:
-        algorithm, kind, loss, meta, state, context: of the learner.
-        tasks: a batch of them, in floating point.
-        steps: inner steps to take; as many as the tasks have mini-batches where None.
-
-    Returns:
-        the scores of each protocol, (tasks,), and whether each task diverged, (tasks,): it then counts
-        with the kind's score of a diverged task.
+    Attributes:
+        algorithm: adapts, with evaluation's inner step size.
+        kind: scores.
+        loss: what the inner loop descends.
+        at_once: adapt to all tasks of a batch at once; the same scores, at another speed.
     """
-    number = len(tasks.support_x)
-    start = repeat_for_tasks(meta, number), repeat_for_tasks(state, number)
-    with task_noise(context, tasks.noise_seed[0]):
-        batches = islice(tasks.support_batches(), steps)
-        adapted, _ = algorithm.adapt(SumOverTasks(loss), *start, batches, context)
-    scores = kind.score(loss.network, adapted, tasks)
-    diverged = torch.stack([values.isnan() for values in scores.values()]).any(0)
-    instead = kind.score_if_diverged(tasks)
-    counted = {name: torch.where(score.isnan(), instead, score) for name, score in scores.items()}
-    return counted, diverged
+
+    algorithm: MetaAlgorithm
+    kind: TaskKind
+    loss: TaskLoss
+    at_once: bool = True
+
+    @property
+    def context(self) -> Context:
+        """Of the network; evaluation is no part of training's progress."""
+        network = self.loss.network
+        return Context(network.layout, network.is_random)
+
+    def adapt(self, meta: Meta, state: State, task: Episode) -> Tensor:
+        """Return the weights, (d,), that the inner loop reaches on one task of floats."""
+        with task_noise(self.context, task.noise_seed):
+            batches = task.support_batches()
+            return self.algorithm.adapt(self.loss, meta, state, batches, self.context)[0]
+
+    def score(
+        self, meta: Meta, state: State, tasks: Episode, steps: int | None = None
+    ) -> tuple[Scores, Tensor]:
+        """Score each task of a batch, every one adapted to from the same meta-parameters and state.
+
+        Args:
+            meta, state: of the learner.
+            tasks: a batch of them, in floating point.
+            steps: inner steps to take; as many as the tasks have mini-batches where None.
+
+        Returns:
+            the scores of each protocol, (tasks,), and whether each task diverged, (tasks,): it then
+            counts with the kind's score of a diverged task.
+        """
+        # A random network's tasks draw from their own seeds, so they are taken one by one.
+        together = self.at_once and not self.loss.network.is_random
+        parts = zip(*(f.split(len(f) if together else 1) for f in tasks), strict=True)
+        each = [self._score(meta, state, Episode(*part), steps) for part in parts]
+        scores = {name: torch.cat([one[name] for one in each]) for name in self.kind.protocols}
+        diverged = torch.stack([values.isnan() for values in scores.values()]).any(0)
+        instead = self.kind.score_if_diverged(tasks)
+        return {k: torch.where(v.isnan(), instead, v) for k, v in scores.items()}, diverged
+
+    def _score(self, meta: Meta, state: State, tasks: Episode, steps: int | None) -> Scores:
+        """Adapt to tasks at once, as rows, and score them, NaN where a task diverged."""
+        number = len(tasks.support_x)
+        meta, state = repeat_for_tasks(meta, number), repeat_for_tasks(state, number)
+        with task_noise(self.context, tasks.noise_seed[0]):
+            batches = islice(tasks.support_batches(), steps)
+            loss = SumOverTasks(self.loss)
+            adapted, _ = self.algorithm.adapt(loss, meta, state, batches, self.context)
+        return self.kind.score(self.loss.network, adapted, tasks)
+
+    def example(self, task: Episode, starts: Mapping[str, tuple[Meta, State | None]]) -> Example:
+        """Adapt to a task of floats step by step, for a picture.
+
+        Args:
+            task: a single one.
+            starts: by name, meta-parameters and inner state to start from; a fresh state where None.
+        """
+        weights = {}
+        for name, (meta, state) in starts.items():
+            loop = self.algorithm.inner(self.loss, meta, self.context)
+            state = loop.optimizer.init(loop.phi) if state is None else state
+            with task_noise(self.context, task.noise_seed):
+                steps = list(trajectory(*loop, state, task.support_batches()))
+            weights[name] = [loop.phi, *(step.phi for step in steps)]
+        return Example(task, self.loss.network, weights)

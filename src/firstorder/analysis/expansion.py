@@ -11,10 +11,11 @@ both sides are computed and (a, b) fitted.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pandas as pd
 import torch
+from annotated_types import Ge, Le, Len
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
@@ -25,6 +26,7 @@ from firstorder.data.sampler import TRAIN, EpisodeSampler
 from firstorder.data.source import TaskSource
 from firstorder.inner_loop import Loss
 from firstorder.network import Network
+from firstorder.settings import Count, Seed, StepSize, check_fields
 from firstorder.task.loss import TaskLoss
 
 if TYPE_CHECKING:
@@ -127,19 +129,24 @@ class Expansion(Analysis):
 
     source: Any
     model: Any
-    loss_reduction: str = "mean"
-    ways: int = 1
-    batch_shots: int = 10
-    tasks: int = 5
-    steps: Sequence[int] = (2, 3, 4, 5, 6, 7, 8)
-    alphas: Sequence[float] = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
-    seed: int = 0
+    loss_reduction: Literal["sum", "mean"] = "mean"
+    ways: Count = 1
+    batch_shots: Count = 10
+    tasks: Count = 5
+    steps: Annotated[Sequence[Annotated[int, Ge(2), Le(MINIBATCHES)]], Len(1)] = (
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+    )
+    alphas: Annotated[Sequence[StepSize], Len(2)] = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if len(self.alphas) < 2:
-            raise ValueError(f"analysis.alphas={list(self.alphas)} must be two or more step sizes")
-        if not all(2 <= k <= MINIBATCHES for k in self.steps):
-            raise ValueError(f"analysis.steps={list(self.steps)} must lie in 2 to {MINIBATCHES}")
+        check_fields(self, "analysis")
 
     def draw_tasks(self) -> list[tuple[Tensor, Tensor]]:
         """Return the tasks, each as its mini-batches (11, samples, ...) in double precision."""

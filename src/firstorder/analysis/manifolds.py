@@ -8,15 +8,17 @@ centres. The second task is steeper: its expected loss is least elsewhere.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 import torch
+from annotated_types import Len
 from torch import Tensor
 
 from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.analysis.base import Analysis
 from firstorder.inner_loop import Batch, trajectory
+from firstorder.settings import Count, StepSize, check_fields
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,13 +55,14 @@ class Manifolds(Analysis):
     """
 
     algorithms: Any
-    first: Sequence[float] = (-0.3, 3.2, 2.4)
-    second: Sequence[float] = (0.5, -3.4, 2.6)
-    steepness: float = 5.0
-    start: Sequence[float] = (-3.0, -0.2)
-    iterations: int = 400
+    first: Annotated[Sequence[float], Len(3, 3)] = (-0.3, 3.2, 2.4)
+    second: Annotated[Sequence[float], Len(3, 3)] = (0.5, -3.4, 2.6)
+    steepness: StepSize = 5.0
+    start: Annotated[Sequence[float], Len(2, 2)] = (-3.0, -0.2)
+    iterations: Count = 400
 
     def __post_init__(self) -> None:
+        check_fields(self, "analysis")
         (x, y, r), (u, v, q) = self.circles
         if (x - u) ** 2 + (y - v) ** 2 <= (r + q) ** 2:
             raise ValueError(

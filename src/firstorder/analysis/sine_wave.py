@@ -3,10 +3,11 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 import torch
+from annotated_types import Len
 
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
@@ -14,7 +15,8 @@ from firstorder.analysis.base import Analysis
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.learner import MetaLearner
-from firstorder.run.trainer import build_trainer
+from firstorder.run.trainer import TrainerConfig, build_trainer
+from firstorder.settings import Count, CountOrZero, Seed, check_fields
 from firstorder.task.episode import Episode
 
 if TYPE_CHECKING:
@@ -45,12 +47,17 @@ class SineWave(Analysis):
     source: Any
     model: Any
     checkpoints: dict[str, str] = field(default_factory=dict)
-    outer_steps: int = 2000
-    shots: int = 10
-    train_shots: int = 50
-    counts: Sequence[int] = (0, 1, 8, 32)
-    task: int = 0
-    seed: int = 0
+    outer_steps: Count = 2000
+    shots: Count = 10
+    train_shots: Count = 50
+    counts: Annotated[Sequence[CountOrZero], Len(1)] = (0, 1, 8, 32)
+    task: CountOrZero = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "analysis")
+        if not max(self.counts):
+            raise ValueError(f"analysis.counts={list(self.counts)} must name a step above 0")
 
     def measure(self) -> pd.DataFrame:
         """Return a row for each point: `kind` is "support", "wave" or "fit", the fit after `steps`."""
@@ -84,9 +91,8 @@ class SineWave(Analysis):
 
     def train(self, learner: MetaLearner) -> None:
         """Train as src/train.py does, on the CPU, and leave nothing behind."""
-        trainer = build_trainer(
-            None, [], max_steps=self.outer_steps, accelerator="cpu", progress=False
-        )
+        config = TrainerConfig(max_steps=self.outer_steps, accelerator="cpu", progress=False)
+        trainer = build_trainer(None, [], config)
         trainer.fit(learner, self.datamodule(learner.algorithm))
 
     def load(self, learner: MetaLearner, path: str) -> None:

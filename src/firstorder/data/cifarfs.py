@@ -5,10 +5,12 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from firstorder.data.images.archive import ADVICE, group_images, identity, open_zip, read_images
+from firstorder.data.images.augment import AugmentationName
 from firstorder.data.images.cache import ReadClass
 from firstorder.data.images.download import Download
-from firstorder.data.images.pictures import Target, resampling
+from firstorder.data.images.pictures import ResizeFilter, Target, resampling
 from firstorder.data.images.source import ImageSource
+from firstorder.settings import Filename, Width, checked
 
 IMAGES = 600  # of each class
 ZIP = Download(
@@ -58,16 +60,17 @@ class CifarFS(ImageSource):
 
     name = "cifarfs"
 
+    @checked("data.source")
     def __init__(
         self,
-        root: str,
+        root: Filename,
         *,
-        image_size: int = 32,
-        resize_filter: str = "bilinear",
+        image_size: Width = 32,
+        resize_filter: ResizeFilter = "bilinear",
         rotations: bool = False,
-        augment: Sequence[str] = (),
+        augment: Sequence[AugmentationName] = (),
         download: bool = True,
-        mirror: str | None = None,
+        mirror: Filename | None = None,
     ) -> None:
         self.target = Target(image_size, "RGB", resampling(resize_filter))
         super().__init__(input_shape=self.target.shape, rotations=rotations, augment=augment)

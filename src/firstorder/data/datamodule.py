@@ -1,7 +1,6 @@
 """The episodes of a run, as Lightning asks for them."""
 
 import logging
-from typing import Literal
 
 import torch
 from lightning import LightningDataModule
@@ -19,7 +18,8 @@ class EpisodeDataModule(LightningDataModule):
     """Serve N-way K-shot episodes for training, for validation meanwhile, and for the final test.
 
     Validation is on tasks of the validation split, or, where a data set has none, on other tasks of the
-    training split, see `monitor_split`. It never sees the test split.
+    training split, see `monitor_split`. It never sees the test split, unless `eval.monitor_split=test`
+    asks for a curve of test accuracy, on other tasks than those of the final test.
 
     Args:
         source: where tasks come from.
@@ -84,15 +84,17 @@ class EpisodeDataModule(LightningDataModule):
             )
 
     @property
-    def monitor_split(self) -> Literal["val", "train"]:
+    def monitor_split(self) -> str:
         """The split that validation tasks are drawn from; known after `setup`."""
+        if self.evaluation.monitor_split != "auto":
+            return self.evaluation.monitor_split
         classes = self.source.classes  # empty for regression, where all splits are alike
         return "val" if not classes or classes.get("val", 0) > 0 else "train"
 
     @property
-    def monitor_prefix(self) -> Literal["val", "train_tasks"]:
+    def monitor_prefix(self) -> str:
         """The first part of the names of validation metrics, which says where they are measured."""
-        return "val" if self.monitor_split == "val" else "train_tasks"
+        return {"val": "val", "train": "train_tasks", "test": "test_tasks"}[self.monitor_split]
 
     def training_sampler(self) -> EpisodeSampler:
         """Draw training tasks: the support set without the tail, and the tail as query set."""

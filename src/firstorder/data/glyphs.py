@@ -15,7 +15,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import PIL
-from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 
 from firstorder.data.images.cache import ReadClass
@@ -65,6 +64,8 @@ class Glyphs(ImageSource):
 
 def _letters() -> dict[str, list[Path]]:
     """Return the letters of all scripts in the order of `SPLITS`, each with the fonts that have it."""
+    from fontTools.ttLib import TTFont  # slow to import: only where the letters are drawn
+
     faces = defaultdict(list)
     for path in sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("*.ttf")):
         if path.name.startswith(("DejaVuSans", "DejaVuSerif", "STIXGeneral")):

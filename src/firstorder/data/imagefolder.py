@@ -4,13 +4,17 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Len
 
+from firstorder.data.images.augment import AugmentationName
 from firstorder.data.images.cache import ReadClass
 from firstorder.data.images.layout import SPLITS, list_classes, read_lists, split_folders
-from firstorder.data.images.pictures import Target, read_files, resampling
+from firstorder.data.images.pictures import ResizeFilter, Target, read_files, resampling
 from firstorder.data.images.source import ImageSource
+from firstorder.settings import Count, CountOrZero, Filename, NonNegative, Seed, Width, checked
 
 
 class ImageFolder(ImageSource):
@@ -40,27 +44,24 @@ class ImageFolder(ImageSource):
 
     name = "imagefolder"
 
+    @checked("data.source")
     def __init__(
         self,
-        root: str,
+        root: Filename,
         *,
-        image_size: int = 84,
-        channels: int = 3,
-        resize_filter: str = "bilinear",
-        ratios: Sequence[float] = (0.64, 0.16, 0.2),
-        split_seed: int = 0,
-        validation_classes: int = 0,
-        min_images: int = 1,
+        image_size: Width = 84,
+        channels: Literal[1, 3] = 3,
+        resize_filter: ResizeFilter = "bilinear",
+        ratios: Annotated[Sequence[NonNegative], Len(3, 3)] = (0.64, 0.16, 0.2),
+        split_seed: Seed = 0,
+        validation_classes: CountOrZero = 0,
+        min_images: Count = 1,
         skip_bad_images: bool = False,
         rotations: bool = False,
-        augment: Sequence[str] = (),
+        augment: Sequence[AugmentationName] = (),
     ) -> None:
-        if channels not in (1, 3):
-            raise ValueError(f"data.source.channels={channels} must be 1 (grey) or 3 (colour)")
-        if len(ratios) != 3 or min(ratios) < 0 or abs(sum(ratios) - 1) > 1e-6:
-            raise ValueError(
-                f"data.source.ratios={list(ratios)} must be three shares that add up to 1"
-            )
+        if abs(sum(ratios) - 1) > 1e-6:
+            raise ValueError(f"data.source.ratios={list(ratios)} must add up to 1")
         mode = "RGB" if channels == 3 else "L"
         self.target = Target(image_size, mode, resampling(resize_filter), strict=True)
         super().__init__(

@@ -3,17 +3,20 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from firstorder.data.images import wnids
 from firstorder.data.images.archive import identity
+from firstorder.data.images.augment import AugmentationName
 from firstorder.data.images.cache import ReadClass
 from firstorder.data.images.copies import Copy, find_csvs, find_folders, find_training_tar
 from firstorder.data.images.download import Download
 from firstorder.data.images.pickles import find_caches, find_tar
-from firstorder.data.images.pictures import Pictures, Target, resampling
+from firstorder.data.images.pictures import Pictures, ResizeFilter, Target, resampling
 from firstorder.data.images.source import ImageSource
-from firstorder.messages import one_of
+from firstorder.settings import Filename, Width, checked
 
+CopyName = Literal["csv", "pickle", "tar", "folders", "ilsvrc"]
 FINDERS: dict[str, Callable[[Path], Copy | None]] = {
     "csv": find_csvs,
     "pickle": find_caches,
@@ -61,18 +64,19 @@ class MiniImageNet(ImageSource):
 
     name = "miniimagenet"
 
+    @checked("data.source")
     def __init__(
         self,
-        root: str,
+        root: Filename,
         *,
-        copy: str | None = None,
-        image_size: int = 84,
-        resize_filter: str = "nearest",
+        copy: CopyName | None = None,
+        image_size: Width = 84,
+        resize_filter: ResizeFilter = "nearest",
         rotations: bool = False,
-        augment: Sequence[str] = (),
+        augment: Sequence[AugmentationName] = (),
         skip_bad_images: bool = False,
         download: bool = True,
-        mirror: str | None = None,
+        mirror: Filename | None = None,
     ) -> None:
         self.target = Target(image_size, "RGB", resampling(resize_filter))
         super().__init__(
@@ -81,8 +85,6 @@ class MiniImageNet(ImageSource):
             augment=augment,
             skip_bad_images=skip_bad_images,
         )
-        if copy is not None:
-            one_of("data.source.copy", copy, FINDERS)
         self.root, self.copy, self.download, self.mirror = root, copy, download, mirror
 
     def key(self) -> dict[str, object]:

@@ -4,13 +4,17 @@ import random
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 from zipfile import ZipFile
+
+from annotated_types import Ge, Lt
 
 from firstorder.data.images.archive import ADVICE, group_images, identity, open_zip, read_images
 from firstorder.data.images.cache import ReadClass
 from firstorder.data.images.download import Download
-from firstorder.data.images.pictures import Target, resampling
+from firstorder.data.images.pictures import ResizeFilter, Target, resampling
 from firstorder.data.images.source import ImageSource
+from firstorder.settings import Filename, Seed, checked
 
 SIZE = 28  # pixels a side
 DRAWINGS = 20  # of each character
@@ -49,16 +53,17 @@ class Omniglot(ImageSource):
 
     name = "omniglot"
 
+    @checked("data.source")
     def __init__(
         self,
-        root: str,
+        root: Filename,
         *,
-        resize_filter: str = "nearest",
+        resize_filter: ResizeFilter = "nearest",
         rotations: bool = True,
-        validation_classes: int = 0,
-        split_seed: int = 0,
+        validation_classes: Annotated[int, Ge(0), Lt(TRAIN)] = 0,
+        split_seed: Seed = 0,
         download: bool = True,
-        mirror: str | None = None,
+        mirror: Filename | None = None,
     ) -> None:
         self.target = Target(SIZE, "L", resampling(resize_filter))
         super().__init__(
@@ -66,11 +71,6 @@ class Omniglot(ImageSource):
             rotations=rotations,
             validation_classes=validation_classes,
         )
-        if not 0 <= validation_classes < TRAIN:
-            raise ValueError(
-                f"data.source.validation_classes={validation_classes} must be between 0 and "
-                f"{TRAIN - 1}: it is taken from the {TRAIN} training characters"
-            )
         self.root, self.download, self.mirror = root, download, mirror
         self.split_seed = split_seed
 

@@ -23,6 +23,7 @@ class Sinusoid:
     kind: ClassVar[TaskKind] = Regression()
     input_shape: ClassVar[tuple[int, ...]] = (1,)
     classes: ClassVar[dict[str, int]] = {}
+    output_shape: ClassVar[tuple[int, ...]] = (1,)
     fingerprint: ClassVar[str] = "a~U[0.1,5] b~U[0,2pi] x~U[-5,5]"
 
     def prepare(self) -> None:

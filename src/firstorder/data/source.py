@@ -38,6 +38,7 @@ class TaskSource(Protocol):
             from the settings and is known before any data are read, so that a network can be sized;
             None until `setup` where only the data can tell.
         fingerprint: hex digest of the data, so that a result says which copy it came from.
+            A source of regression tasks also has `output_shape`, that of a target.
         classes: number of classes in "train", "val" and "test"; empty for regression. "val" is 0
             where a data set has no validation classes.
     """

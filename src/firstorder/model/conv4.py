@@ -1,9 +1,11 @@
 """The four-layer convolutional networks of few-shot classification (Section 6.1, as published)."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 
-from firstorder.messages import one_of
 from firstorder.model.layers import SameConv2d, glorot
+from firstorder.settings import Width, checked
 
 EPSILON = 1e-3  # of batch norm, TensorFlow's default
 
@@ -27,17 +29,17 @@ class Conv4(nn.Module):
             errors; so they are left out unless asked for.
     """
 
+    @checked("model")
     def __init__(
         self,
-        num_classes: int,
-        in_channels: int = 1,
-        image_size: int = 28,
-        filters: int = 64,
-        downsample: str = "stride",
+        num_classes: Width,
+        in_channels: Width = 1,
+        image_size: Width = 28,
+        filters: Width = 64,
+        downsample: Literal["stride", "pool"] = "stride",
         conv_bias: bool = False,
     ) -> None:
         super().__init__()
-        one_of("model.downsample", downsample, ["stride", "pool"])
         self.in_channels, self.image_size, self.filters = in_channels, image_size, filters
         self.downsample, self.conv_bias = downsample, conv_bias
         pool = downsample == "pool"

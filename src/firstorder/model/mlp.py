@@ -6,6 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from firstorder.model.layers import glorot
+from firstorder.settings import Count, Width, checked
 
 
 class MLP(nn.Module):
@@ -19,7 +20,10 @@ class MLP(nn.Module):
         outputs: width of an output.
     """
 
-    def __init__(self, inputs: int = 1, hidden: Sequence[int] = (64, 64), outputs: int = 1) -> None:
+    @checked("model")
+    def __init__(
+        self, inputs: Count = 1, hidden: Sequence[Width] = (64, 64), outputs: Width = 1
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in pairwise((inputs, *hidden)):

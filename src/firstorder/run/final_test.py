@@ -1,10 +1,8 @@
 """The end of every run: the final test, and what is left in the run folder."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
-import torch
 from lightning import Trainer
 
 from firstorder.data.datamodule import EpisodeDataModule
@@ -12,7 +10,7 @@ from firstorder.run.atomic import write_json
 from firstorder.run.learner import MetaLearner
 from firstorder.run.record import results, show, with_diverged
 from firstorder.run.run import Run
-from firstorder.run.scores import TaskScores, write_scores
+from firstorder.run.scores import write_scores
 
 
 def final_test(
@@ -28,9 +26,19 @@ def final_test(
     if not trainer.is_global_zero:
         return {}
     seconds, steps = time.perf_counter() - start, trainer.global_step or run.first_step
-    test = with_diverged(learner.kind.summarise(learner.scores), learner.diverged)
-    write_scores(run.folder / "scores.npz", task_scores(learner, datamodule))
-    record = results(run, learner, datamodule.source, steps=steps, eval_seconds=seconds, test=test)
+    assert learner.tested is not None
+    diverged = int(learner.tested.diverged.sum())
+    test = with_diverged(learner.kind.summarise(learner.tested.scores), diverged)
+    write_scores(run.folder / "scores.npz", learner.tested)
+    record = results(
+        run,
+        learner,
+        datamodule.source,
+        steps=steps,
+        eval_seconds=seconds,
+        test=test,
+        adaptation=learner.adaptation_curve,
+    )
     write_json(run.folder / "results.json", record)
     (run.folder / "figures").mkdir(exist_ok=True)
     figure = learner.kind.draw(learner.example(datamodule.test_sampler()[0]))
@@ -38,15 +46,5 @@ def final_test(
     if run.wandb:
         run.wandb.add_test(test, figure)
     rows = learner.kind.rows(test)
-    show(rows, learner.diverged, run.folder, steps, run.time.seconds, seconds)
+    show(rows, diverged, run.folder, steps, run.time.seconds, seconds)
     return test
-
-
-def task_scores(learner: MetaLearner, datamodule: EpisodeDataModule) -> TaskScores:
-    """Give the scores of the final test their tasks' numbers: they come rank by rank."""
-    batches = datamodule.test_dataloader().batches
-    ranks = (replace(batches, rank=rank) for rank in range(batches.ranks))
-    numbers = [n for share in ranks for index in range(len(batches)) for n in share.numbers(index)]
-    order = torch.tensor(numbers).argsort()
-    scores = {name: values.float().cpu()[order] for name, values in learner.scores.items()}
-    return TaskScores(torch.tensor(numbers)[order], scores)

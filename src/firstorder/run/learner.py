@@ -9,20 +9,17 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torchmetrics import CatMetric
 
 from firstorder.algo.base import Context, MetaAlgorithm
-from firstorder.algo.evaluation import evaluate_tasks
+from firstorder.algo.evaluation import EvaluationSettings, Evaluator, curve_steps
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.inner_loop import trajectory
 from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta, MetaGradient
 from firstorder.network import Network
+from firstorder.run.scores import CollectScores, TaskScores
 from firstorder.task.base import Example, Scores, TaskKind
 from firstorder.task.episode import Episode
 from firstorder.task.loss import TaskLoss
-
-DIVERGED = "diverged"
 
 
 class NotFiniteError(ValueError):
@@ -37,8 +34,7 @@ class MetaLearner(LightningModule):
         module: the network; its own parameters are the first phi.
         kind: what kind of tasks it learns from.
         outer_steps: N, over which the outer step size falls.
-        eval_inner_lr: alpha at evaluation, the algorithm's where None.
-        parallel_evaluation: evaluate a batch of tasks at once; the same scores, at another speed.
+        evaluation: how tasks are evaluated; as in training where None.
         log_every: outer iterations between two lines of metrics.
         config: plain settings that rebuild the run, kept in the checkpoint.
     """
@@ -50,19 +46,14 @@ class MetaLearner(LightningModule):
         kind: TaskKind,
         *,
         outer_steps: int,
-        eval_inner_lr: float | None = None,
-        parallel_evaluation: bool = False,
+        evaluation: EvaluationSettings | None = None,
         log_every: int = 50,
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.algorithm, self.kind = algorithm, kind
-        self.evaluated = (
-            algorithm if eval_inner_lr is None else algorithm.with_inner_lr(eval_inner_lr)
-        )
         self.outer_steps, self.log_every = outer_steps, log_every
-        self.parallel_evaluation = parallel_evaluation
         self.config = dict(config or {})
         self.network = Network(module)
         self.loss = TaskLoss(self.network, kind.criterion, algorithm.loss_reduction)
@@ -73,11 +64,15 @@ class MetaLearner(LightningModule):
         for index, tensor in enumerate(state):
             self.register_buffer(f"inner_state_{index}", tensor)
         self._losses: list[Tensor] = []
-        # torchmetrics gathers what other ranks scored; one metric a protocol, and one for divergence.
-        self._scores = {name: CatMetric() for name in (*kind.protocols, DIVERGED)}
-        self.metrics = nn.ModuleDict(self._scores)
-        self.scores: Scores = {}
-        self.diverged = 0
+        evaluation = evaluation or EvaluationSettings(curve_tasks=0)
+        lr = evaluation.inner_lr
+        evaluated = algorithm if lr is None else algorithm.with_inner_lr(lr)
+        self.evaluator = Evaluator(evaluated, kind, self.loss, evaluation.parallel)
+        self.curve_settings = evaluation
+        self.collect_scores = CollectScores(kind.protocols)
+        self.validated: TaskScores | None = None  # what the last validation scored
+        self.tested: TaskScores | None = None  # what the last test scored
+        self._curve: list[list[Scores]] = []  # a batch of tasks, a number of inner steps
 
     @property
     def phi(self) -> nn.Parameter:
@@ -196,76 +191,73 @@ class MetaLearner(LightningModule):
 
     def adapt(self, task: Episode) -> Tensor:
         """Return the weights, (d,), that evaluation's inner loop reaches on one task of floats."""
-        batches = task.support_batches()
-        adapted, _ = self.evaluated.adapt(
-            self.loss, self.meta, self.inner_state, batches, self.context()
-        )
-        return adapted
+        return self.evaluator.adapt(self.meta, self.inner_state, task)
 
     def example(self, task: Episode) -> Example:
         """Adapt to a task step by step, from what was learnt and from a random initialisation."""
-        task = task.to_float(self.phi.dtype)
-        untrained = self.evaluated.meta_parameters(self.network)
+        untrained = self.algorithm.meta_parameters(self.network)
         starts = {
             f"after {self.algorithm.name}": (self.meta, self.inner_state),
             "random initialisation": (untrained, None),
         }
-        weights = {}
-        for name, (meta, state) in starts.items():
-            loop = self.evaluated.inner(self.loss, meta, self.context())
-            state = loop.optimizer.init(loop.phi) if state is None else state
-            steps = trajectory(*loop, state, task.support_batches())
-            weights[name] = [loop.phi, *(step.phi for step in steps)]
-        return Example(task, self.network, weights)
+        return self.evaluator.example(task.to_float(self.phi.dtype), starts)
 
-    def evaluate(self, tasks: Episode) -> Scores:
-        """Score each task of a batch, every one from the same meta-parameters and inner state.
-
-        Returns:
-            the scores of each protocol, and "diverged", 1 for a task whose inner loop diverged; (tasks,).
-        """
+    def evaluate(self, tasks: Episode, steps: int | None = None) -> tuple[Scores, Tensor]:
+        """Score each task of a batch and say whether it diverged, (tasks,); see `Evaluator.score`."""
         tasks = tasks.to_float(self.phi.dtype)
-        # A random network's tasks draw from their own seeds, so they are taken one by one.
-        at_once = self.parallel_evaluation and not self.network.is_random
-        parts = zip(*(f.split(len(f) if at_once else 1) for f in tasks), strict=True)
-        evaluated = [
-            evaluate_tasks(
-                self.evaluated, self.kind, self.loss, self.meta, self.inner_state, Episode(*part),
-                self.context(),
-            )
-            for part in parts
-        ]  # fmt: skip
-        each = [{**scores, DIVERGED: diverged.float()} for scores, diverged in evaluated]
-        return {name: torch.cat([one[name] for one in each]) for name in each[0]}
+        return self.evaluator.score(self.meta, self.inner_state, tasks, steps)
 
     def validation_step(self, tasks: Episode, index: int) -> None:
-        self._collect(tasks)
+        self._collect(tasks, self.trainer.val_dataloaders, index)
 
     def on_validation_epoch_end(self) -> None:
-        self._finish_scores()
+        self.validated = self.collect_scores.collected()
         data = getattr(self.trainer, "datamodule", None)
         prefix = data.monitor_prefix if isinstance(data, EpisodeDataModule) else "val"
-        for name, values in self.scores.items():
+        for name, values in self.validated.scores.items():
             self.log(f"{prefix}/{name}", values.mean(), prog_bar=True)
 
+    def on_test_start(self) -> None:
+        self._curve.clear()
+
     def test_step(self, tasks: Episode, index: int) -> None:
-        self._collect(tasks)
+        self._collect(tasks, self.trainer.test_dataloaders, index)
+        settings = self.curve_settings
+        seen = sum(len(batch[0][self.kind.protocols[0]]) for batch in self._curve)
+        if self.trainer.is_global_zero and seen < settings.curve_tasks:
+            counts = curve_steps(settings.inner_steps)
+            self._curve.append([self.evaluate(tasks, steps)[0] for steps in counts])
 
     def on_test_epoch_end(self) -> None:
-        self._finish_scores()
-        self.log_dict({f"test/{name}": values.mean() for name, values in self.scores.items()})
+        self.tested = self.collect_scores.collected()
+        self.log_dict({f"test/{k}": values.mean() for k, values in self.tested.scores.items()})
 
-    def _collect(self, tasks: Episode) -> None:
-        for name, values in self.evaluate(tasks).items():
-            self._scores[name].update(values)
+    @property
+    def adaptation_curve(self) -> dict[str, Any]:
+        """Mean scores after several numbers of inner steps, on the first tasks of the last test.
 
-    def _finish_scores(self) -> None:
-        """Keep the scores of all ranks' tasks since the last call, (tasks,) each."""
-        scores = {name: metric.compute().flatten() for name, metric in self._scores.items()}
-        for metric in self._scores.values():
-            metric.reset()
-        self.diverged = int(scores.pop(DIVERGED).sum())
-        self.scores = scores
+        {"steps": [0, 1, ...], "tasks": n, protocol: [mean, ...], ...}; empty where none was measured.
+        """
+        if not self._curve:
+            return {}
+        means = {
+            name: [
+                torch.cat([batch[i][name] for batch in self._curve]).double().mean().item()
+                for i in range(len(self._curve[0]))
+            ]
+            for name in self.kind.protocols
+        }
+        tasks = sum(len(batch[0][self.kind.protocols[0]]) for batch in self._curve)
+        return {"steps": curve_steps(self.curve_settings.inner_steps), "tasks": tasks, **means}
+
+    def objective(self, split: str | None) -> float | None:
+        """Return the last score on the split "val" or "test" for a sweep to maximise, if there is one."""
+        scored = {"val": self.validated, "test": self.tested, None: None}[split]
+        return None if scored is None else self.kind.objective(scored.scores)
+
+    def _collect(self, tasks: Episode, loader: Any, index: int) -> None:
+        scores, diverged = self.evaluate(tasks)
+        self.collect_scores.update(loader.batches.numbers(index), scores, diverged)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config

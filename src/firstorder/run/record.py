@@ -30,6 +30,7 @@ def results(
     steps: int,
     eval_seconds: float,
     test: dict[str, Any],
+    adaptation: dict[str, Any],
 ) -> dict[str, Any]:
     """Return all that results.json holds: schema 2."""
     journal = run.journal
@@ -55,6 +56,7 @@ def results(
         "eval_seconds": eval_seconds,
         **peak_memory(),
         "test": test,
+        "adaptation": adaptation,
     }
 
 

@@ -15,7 +15,7 @@ from firstorder.run.learner import MetaLearner
 from firstorder.run.loggers import WeightsAndBiases
 from firstorder.run.metrics_file import MetricsFile
 from firstorder.run.provenance import forget_peak_memory
-from firstorder.run.trainer import CHECKPOINTS, LAST, build_trainer
+from firstorder.run.trainer import CHECKPOINTS, LAST, TrainerConfig, build_trainer
 
 
 class Run:
@@ -75,9 +75,9 @@ class Run:
         return build_trainer(
             self.folder,
             loggers,
+            TrainerConfig(**self.config["trainer"]),
             callbacks=[self.time],
             monitor_every=self.config["eval"]["monitor_every"],
-            **self.config["trainer"],
         )
 
     def __enter__(self) -> Self:

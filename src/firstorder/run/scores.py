@@ -19,12 +19,12 @@ class TaskScores(NamedTuple):
         task: numbers of the tasks in their stream, (tasks,), ascending.
         scores: by protocol, (tasks,).
         diverged: whether the inner loop diverged on a task, (tasks,); it then counts with the score of
-            a guess (accuracy) or with an infinite error. None where that was not kept.
+            a guess (accuracy) or with an infinite error.
     """
 
     task: Tensor
     scores: dict[str, Tensor]
-    diverged: Tensor | None = None
+    diverged: Tensor
 
 
 class CollectScores(Metric):
@@ -67,8 +67,7 @@ class CollectScores(Metric):
 def write_scores(path: Path, found: TaskScores) -> None:
     """Write arrays "task", "diverged" and one for each protocol, a value a task."""
     arrays = {name: values.numpy().astype(np.float32) for name, values in found.scores.items()}
-    if found.diverged is not None:
-        arrays["diverged"] = found.diverged.numpy().astype(np.uint8)
+    arrays["diverged"] = found.diverged.numpy().astype(np.uint8)
     with replacing(path) as file:
         np.savez_compressed(
             file,
@@ -85,8 +84,8 @@ def read_scores(path: Path) -> TaskScores:
         ValueError: the file holds something else.
     """
     with np.load(path, allow_pickle=False) as file:
-        if "task" not in file.files:
+        if not {"task", "diverged"} <= set(file.files):
             raise ValueError(f"{path} does not hold the scores of a run")
         arrays = {name: torch.from_numpy(file[name]) for name in file.files}
-    task, diverged = arrays.pop("task"), arrays.pop("diverged", None)
-    return TaskScores(task.long(), arrays, None if diverged is None else diverged.bool())
+    task, diverged = arrays.pop("task").long(), arrays.pop("diverged").bool()
+    return TaskScores(task, arrays, diverged)

@@ -3,21 +3,21 @@
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from firstorder.messages import one_of
 from firstorder.run.callbacks import CompileInnerLoop, SaveBeforeDying
 from firstorder.run.checkpoint import AtomicCheckpoints
 from firstorder.run.progress import OuterProgress
+from firstorder.settings import Count, CountOrZero, Processes, check_fields
 
 CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
-PRECISIONS = ["32-true", "64-true", "bf16-mixed"]  # float16 would need its losses scaled
 
 # What Lightning says of itself at every start, of a run folder that Hydra has made, of a checkpoint
 # that holds the weights after the step (as it should), of a run of no iterations, and of a resume (our
@@ -34,75 +34,107 @@ for said in (
     warnings.filterwarnings("ignore", message=said)
 
 
+@dataclass(frozen=True, kw_only=True)
+class HardwareConfig:
+    """Say on what a run computes; an evaluation may say it anew.
+
+    Attributes:
+        accelerator, devices, num_nodes, strategy: as Lightning's Trainer takes them.
+        threads: CPU threads of a process; torch's choice where None.
+        progress: show a progress bar.
+        compile: "always" or "never" run the inner loop in machine code; "auto" does where it pays.
+        matmul: torch's precision of products of float32 on a GPU: "highest", or "high" for TF32, or
+            "medium" for bfloat16.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    devices: Processes = 1
+    num_nodes: Processes = 1
+    strategy: Literal["auto", "ddp"] = "auto"
+    threads: Processes | None = None
+    progress: bool = True
+    compile: Literal["auto", "always", "never"] = "auto"
+    matmul: Literal["highest", "high", "medium"] = "highest"
+
+    def __post_init__(self) -> None:
+        check_fields(self, "trainer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig(HardwareConfig):
+    """Say how long a run trains, and what it writes on the way.
+
+    Attributes:
+        max_steps: N, outer iterations; 0 evaluates the random initialisation.
+        precision: "32-true", "64-true", or "bf16-mixed" for bfloat16 in products and convolutions;
+            float16 would need its losses scaled.
+        log_every: outer iterations between two lines of metrics.
+        checkpoint_every: outer iterations between two checkpoints.
+    """
+
+    max_steps: CountOrZero = 1000
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    log_every: Count = 50
+    checkpoint_every: Count = 1000
+
+
 def build_trainer(
     folder: Path | None,
     loggers: list[Logger],
+    config: TrainerConfig,
     *,
     callbacks: Sequence[Callback] = (),
     monitor_every: int = 0,
-    max_steps: int = 0,
-    accelerator: str = "auto",
-    devices: int = 1,
-    num_nodes: int = 1,
-    strategy: str = "auto",
-    precision: str = "32-true",
-    threads: int | None = None,
-    log_every: int = 50,
-    checkpoint_every: int = 1000,
-    progress: bool = True,
-    compile: str = "auto",
-    matmul: str = "highest",
 ) -> Trainer:
-    """Build the Trainer of a run; the other settings are those of `TrainerConfig`.
+    """Build the Trainer of a run.
 
     Args:
         folder: the run folder; with None, no checkpoints are written.
         loggers: where metrics go.
+        config: its settings.
         callbacks: more of them.
         monitor_every: outer iterations between two validations, 0 for none.
 
     Raises:
-        ValueError: there is no GPU where one is asked for, or no such precision.
+        ValueError: there is no GPU where one is asked for.
     """
-    one_of("trainer.precision", precision, PRECISIONS)
-    one_of("trainer.matmul", matmul, ["highest", "high", "medium"])
-    torch.set_float32_matmul_precision(matmul)
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+    torch.set_float32_matmul_precision(config.matmul)
+    if config.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise ValueError(
-            f"trainer.accelerator={accelerator}, but torch finds no GPU here: set"
+            f"trainer.accelerator={config.accelerator}, but torch finds no GPU here: set"
             " trainer.accelerator=cpu, or install a CUDA build of torch"
         )
-    if threads:
-        torch.set_num_threads(threads)
-    used = [*callbacks, CompileInnerLoop(compile)]
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    used = [*callbacks, CompileInnerLoop(config.compile)]
     if folder is not None:
         keep_last: dict[str, Any] = {"filename": "last", "enable_version_counter": False}
         kept = folder / CHECKPOINTS
         used += [
-            ModelCheckpoint(kept, every_n_train_steps=checkpoint_every, **keep_last),
+            ModelCheckpoint(kept, every_n_train_steps=config.checkpoint_every, **keep_last),
             SaveBeforeDying(kept / LAST),
         ]
-    if progress:
-        used.append(OuterProgress(refresh_every=max(1, log_every // 5)))
+    if config.progress:
+        used.append(OuterProgress(refresh_every=max(1, config.log_every // 5)))
     return Trainer(
         default_root_dir=folder,
         logger=loggers,
         callbacks=used,
         plugins=[AtomicCheckpoints()],
         enable_checkpointing=folder is not None,
-        max_steps=max_steps,
+        max_steps=config.max_steps,
         max_epochs=-1,
-        accelerator=accelerator,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=strategy,
-        precision=precision,  # type: ignore[arg-type]
-        log_every_n_steps=log_every,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
+        precision=config.precision,
+        log_every_n_steps=config.log_every,
         check_val_every_n_epoch=None,
         val_check_interval=monitor_every or None,
         limit_val_batches=None if monitor_every else 0,
         num_sanity_val_steps=0,
-        enable_progress_bar=progress,
+        enable_progress_bar=config.progress,
         enable_model_summary=False,
         use_distributed_sampler=False,
         inference_mode=False,  # evaluation adapts by gradient steps

@@ -43,11 +43,13 @@ class TaskKind(ABC):
         protocols: names of the ways to predict a query set; each has scores of its own.
         measure: what a score is, as results name it.
         higher_is_better: whether a larger score is a better one.
+        fewest_ways: the least data.ways that makes sense.
     """
 
     protocols: ClassVar[tuple[str, ...]]
     measure: ClassVar[str]
     higher_is_better: ClassVar[bool]
+    fewest_ways: ClassVar[int] = 1
 
     @staticmethod
     @abstractmethod

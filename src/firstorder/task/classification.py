@@ -47,6 +47,7 @@ class Classification(TaskKind):
     protocols = ("transductive", "non_transductive")
     measure = "accuracy"
     higher_is_better = True
+    fewest_ways = 2
 
     def score(self, network: Network, phi: Tensor, tasks: Episode) -> Scores:
         """Return the accuracies "transductive" and "non_transductive", (tasks,) each."""

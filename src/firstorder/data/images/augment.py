@@ -1,11 +1,13 @@
 """Random changes to training images: off in the paper's settings."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
 from firstorder.messages import one_of
 
+AugmentationName = Literal["flip", "crop", "colour"]
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of red, green, blue (ITU-R BT.601)
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -11,6 +11,7 @@ from PIL.Image import Resampling
 
 from firstorder.messages import one_of
 
+ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 MAX_PIXELS = 80_000_000  # a larger image is taken for a decompression bomb
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 

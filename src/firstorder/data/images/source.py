@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from firstorder.data.images.augment import augmentation
+from firstorder.data.images.augment import AugmentationName, augmentation
 from firstorder.data.images.cache import Cache, ReadClass, cache_folder, open_cache
 from firstorder.data.images.preparation import build
 from firstorder.data.images.split import Split, set_validation_apart, split_of
 from firstorder.data.source import Task, TaskSizeError, TooFewImages
+from firstorder.settings import Count, CountOrZero
 from firstorder.task.classification import Classification
 
 logger = logging.getLogger(__name__)
@@ -46,9 +47,9 @@ class ImageSource(ABC):
         *,
         input_shape: tuple[int, ...] | None = None,
         rotations: bool = False,
-        augment: Sequence[str] = (),
-        validation_classes: int = 0,
-        min_images: int = 1,
+        augment: Sequence[AugmentationName] = (),
+        validation_classes: CountOrZero = 0,
+        min_images: Count = 1,
         skip_bad_images: bool | None = None,
     ) -> None:
         self.input_shape = input_shape

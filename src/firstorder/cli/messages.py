@@ -1,0 +1,45 @@
+"""What a user is told of an error: one sentence with the setting, and what would be right."""
+
+import re
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue
+
+from firstorder.messages import nearest
+
+# How OmegaConf says, while a config is composed, that a value has not the type of its setting.
+CONVERSIONS = {
+    r"Value '(.*)' of type '\w+' could not be converted to Integer": "a whole number",
+    r"Value '(.*)' of type '\w+' could not be converted to Float": "a number",
+    r"Cannot convert '\w+' to string: '(.*)'": "text",
+    r"Value '(.*)' is not a valid bool": "true or false",
+    r".* is not Optional": "given",
+}
+RESOLVING = "ValueError raised while resolving interpolation: "
+
+
+def message(error: BaseException) -> str:
+    """Say what is wrong and what would be right, in one line."""
+    cause: Any = error
+    while cause.__cause__ is not None and isinstance(cause, HydraException):
+        cause = cause.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        parent, _, name = str(cause.full_key).rpartition(".")
+        known = [key for key in (cause.parent_node or {}) if key != "_target_"]
+        return f"there is no setting {cause.full_key}{nearest(name, known, parent)}"
+    if isinstance(cause, MissingMandatoryValue):
+        return f"{cause.full_key} must be given: add {cause.full_key}=... to the command"
+    if isinstance(cause, MissingConfigException) and cause.options is not None:
+        group, _, name = str(cause.missing_cfg_file).rpartition("/")
+        return f"{group}={name} is not known{nearest(name, cause.options)}"
+    if isinstance(cause, OverrideParseException):
+        return f"the override {cause.override} cannot be read: write key=value"
+    text = " ".join(str(cause).split("full_key:")[0].split())
+    key = getattr(cause, "full_key", None)
+    for pattern, words in CONVERSIONS.items():
+        if key and (found := re.match(pattern, text)):
+            return f"{key}={found[1] if found.groups() else 'null'} must be {words}"
+    if text.startswith(RESOLVING):  # one of ours, which names its settings itself
+        return text.removeprefix(RESOLVING)
+    return f"{key}: {text}" if key else text

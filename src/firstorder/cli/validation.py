@@ -1,0 +1,180 @@
+"""Check a whole config: every setting by itself, then those that depend on each other.
+
+Nothing is fetched, written or computed before the config has passed.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from firstorder.algo.base import MetaAlgorithm
+from firstorder.cli.schema import NODES, TopConfig, WandbConfig
+from firstorder.messages import nearest
+from firstorder.settings import check, declarations, shown
+from firstorder.task.base import TaskKind
+
+# What is built from a node: in words, and how to tell it.
+BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
+    "algo": ("a meta-algorithm", lambda found: issubclass(found, MetaAlgorithm)),
+    "source": ("a source of tasks", lambda found: hasattr(found, "draw")),
+    "model": ("a network", lambda found: issubclass(found, nn.Module)),
+}
+FIRST = ("data", "algo", "trainer")  # a mistake in these is named before what follows from it
+
+
+def validate(cfg: DictConfig) -> None:
+    """Check a config.
+
+    In the config of an evaluation, which has no algorithm of its own, what is null stays as it was in
+    training.
+
+    Raises:
+        ValueError: a setting is not what its declaration allows, or does not go with another.
+        OmegaConfBaseException: one is missing, or refers to what is not there.
+    """
+    is_partial, known = "algo" not in cfg, declarations(TopConfig)
+    for key in sorted(map(str, cfg), key=lambda key: key not in FIRST):
+        if key not in known:
+            raise ValueError(f"there is no setting {key}{nearest(key, known.keys() & cfg.keys())}")
+        check_tree(key, plain_value(cfg, key), known[key], is_partial)
+    if not is_partial:
+        check_together(cfg)
+
+
+def plain_value(cfg: DictConfig, key: str) -> Any:
+    """Return the value at a key as plain dicts, lists and values, interpolations resolved."""
+    value = OmegaConf.select(cfg, key, throw_on_missing=True)
+    if not OmegaConf.is_config(value):
+        return value
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+
+
+def check_tree(key: str, value: Any, declared: Any, is_partial: bool = False) -> None:
+    """Check a value by its declared type, and what it holds where it is a node of its own.
+
+    Raises:
+        ValueError: the first setting that is wrong, by its key.
+    """
+    if is_partial and value is None:
+        return
+    known = settings_of(key, value)
+    if known is None:
+        check(key, value, declared)
+        return
+    for name, inner in value.items():
+        if name not in known:
+            raise ValueError(f"there is no setting {key}.{name}{nearest(name, known, key)}")
+        check_tree(f"{key}.{name}", inner, known[name], is_partial)
+
+
+def settings_of(key: str, value: Any) -> Mapping[str, Any] | None:
+    """Return the declared types of the settings in a node; None where the value is not one.
+
+    Raises:
+        ValueError: it names no class that can be built, or leaves out what that needs.
+    """
+    built = BUILT.get(key.rsplit(".", 1)[-1])
+    if not isinstance(value, dict) or not value:
+        if built:
+            raise ValueError(f"{key}={shown(value)} is not {built[0]}: choose one by name")
+        return None
+    if "_target_" in value:
+        target = locate(key, value["_target_"])
+        for name, parameter in inspect.signature(target).parameters.items():
+            is_named = parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            if is_named and parameter.default is parameter.empty and name not in value:
+                raise ValueError(f"{key}.{name} must be given: add {key}.{name}=...")
+        return {"_target_": str, **declarations(target)}
+    if key == "logger.wandb":  # what else it is given goes to Lightning's WandbLogger
+        return {**dict.fromkeys(value, Any), **declarations(WandbConfig)}
+    if key in NODES:
+        return declarations(NODES[key])
+    if built:
+        raise ValueError(f"{key}._target_ must be given: it names the class of {built[0]}")
+    if all(isinstance(inner, dict) and "_target_" in inner for inner in value.values()):
+        return dict.fromkeys(value, Any)  # nodes by name, such as analysis.algorithms
+    return None
+
+
+def locate(key: str, target: Any) -> type:
+    """Return the class that a `_target_` names.
+
+    Raises:
+        ValueError: there is none, or it is not of the kind that is wanted at this key.
+    """
+    try:
+        found = resolve_name(target)
+    except Exception as error:  # whatever the import of a module raises
+        raise ValueError(f"{key}._target_={shown(target)} cannot be imported: {error}") from error
+    if not isinstance(found, type):
+        raise ValueError(f"{key}._target_={shown(target)} is not a class")
+    words, is_wanted = BUILT.get(key.rsplit(".", 1)[-1], ("", lambda found: True))
+    if not is_wanted(found):
+        raise ValueError(f"{key}._target_={target} is not {words}")
+    return found
+
+
+def check_together(cfg: DictConfig) -> None:
+    """Check the settings of a run that depend on each other.
+
+    Raises:
+        ValueError: some do not go together.
+    """
+    check_ranks(cfg)
+    check_objective(cfg)
+    check_shots(cfg)
+
+
+def check_ranks(cfg: DictConfig) -> None:
+    """Check that tasks can be shared by the processes of a run."""
+    ranks = cfg.trainer.devices * cfg.trainer.num_nodes
+    if ranks > 1 and run_mode() == RunMode.MULTIRUN:
+        raise ValueError(
+            f"trainer.devices={cfg.trainer.devices} cannot go with --multirun, where every process would"
+            " run the whole sweep: give each job one device, and let a launcher run jobs side by side"
+        )
+    for key in "algo.meta_batch_size", "eval.tasks", "eval.monitor_tasks":
+        if (value := OmegaConf.select(cfg, key)) % ranks:
+            raise ValueError(f"{key}={value} cannot be shared equally by {ranks} devices")
+
+
+def check_objective(cfg: DictConfig) -> None:
+    """Check that a sweeper that learns from scores gets them."""
+    if run_mode() != RunMode.MULTIRUN:
+        return
+    if HydraConfig.get().sweeper._target_.endswith("BasicSweeper"):
+        return
+    if cfg.objective is None:
+        raise ValueError("objective=null gives the sweeper no score: set objective=val or test")
+    if cfg.objective == "val" and not 0 < cfg.eval.monitor_every <= cfg.trainer.max_steps:
+        raise ValueError(
+            f"eval.monitor_every={cfg.eval.monitor_every} leaves objective=val without a validation in"
+            f" trainer.max_steps={cfg.trainer.max_steps} iterations: lower it, or set objective=test"
+        )
+
+
+def check_shots(cfg: DictConfig) -> None:
+    """Check the size of a task against what is done with it."""
+    tail, shots, ways = cfg.algo.tail_shots, cfg.data.train_shots, cfg.data.ways
+    if shots <= tail:
+        raise ValueError(
+            f"algo.tail_shots={tail} leaves none of data.train_shots={shots} for the mini-batches"
+            " before the tail"
+        )
+    source = locate("data.source", cfg.data.source._target_)
+    kind = getattr(source, "kind", None)
+    if isinstance(kind, TaskKind) and ways < kind.fewest_ways:
+        raise ValueError(
+            f"data.ways={ways} must be at least {kind.fewest_ways} for {cfg.data.source._target_}"
+        )
+
+
+def run_mode() -> RunMode | None:
+    """Return whether Hydra runs one job or a sweep; None where no job is run."""
+    return HydraConfig.get().mode if HydraConfig.initialized() else None
