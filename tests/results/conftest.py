@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import yaml
 
+from firstorder.results.paper import full_iterations
+
 MakeRun = Callable[..., Path]
 
 
 def config(label: dict[str, Any] | None, seed: int, ways: int, shots: int) -> dict[str, Any]:
     return {
-        "seed": seed, "ckpt_path": None, "experiment": label,
+        "seed": seed, "ckpt_path": None, "label": label,
         "data": {"ways": ways, "shots": shots, "source": {"root": "data", "split_seed": seed}},
         "algo": {"_target_": "firstorder.algo.Reptile", "inner_lr": 0.001, "inner_steps": 5},
         "eval": {"tasks": 4, "query_shots": 1}, "trainer": {"max_steps": 100, "threads": 1},
@@ -22,8 +24,8 @@ def config(label: dict[str, Any] | None, seed: int, ways: int, shots: int) -> di
     }  # fmt: skip
 
 
-def label(exhibit: str = "table2", series: str = "Reptile", **more: Any) -> dict[str, Any]:
-    return {"name": exhibit, "exhibit": exhibit, "series": series, "iterations": 100, **more}
+def label(artefact: str = "table2", series: str = "Reptile", **more: Any) -> dict[str, Any]:
+    return {"artefact": artefact, "curve" if "figure" in artefact else "row": series, **more}
 
 
 @pytest.fixture
@@ -39,13 +41,15 @@ def make_run(tmp_path: Path) -> MakeRun:
         data: str = "omniglot",
         ways: int = 5,
         shots: int = 5,
-        steps: int = 100,
+        steps: int | None = None,
         settings: dict[str, dict[str, Any]] | None = None,
         curve: dict[str, Sequence[float]] | None = None,
         status: dict[str, Any] | None = None,
         **results: Any,
     ) -> Path:
         folder = tmp_path / "outputs" / name
+        place = experiment.get("artefact", "") if isinstance(experiment, dict) else ""
+        steps = steps if steps is not None else full_iterations(place, ways, shots) or 1000
         folder.mkdir(parents=True)
         made = config(experiment, seed, ways, shots)
         for node, changes in (settings or {}).items():

@@ -14,10 +14,10 @@ from tests.results.conftest import MakeRun, label
 ONES = {"transductive": [1.0] * 9 + [0.0], "non_transductive": [1.0] * 8 + [0.0] * 2}
 
 
-def found(root: Path, exhibit: str = "table2", reduced: bool = False) -> pd.DataFrame:
+def found(root: Path, artefact: str = "table2", reduced: bool = False) -> pd.DataFrame:
     runs = {run.name: run for run in find_runs([root]).runs}
     make = reduced_cells if reduced else cells
-    return make(summarise(tidy(list(runs.values())), runs), exhibit, runs)
+    return make(summarise(tidy(list(runs.values())), runs), artefact, runs)
 
 
 def one(table: pd.DataFrame, algorithm: str, ways: int = 5, shots: int = 5) -> pd.Series:
@@ -30,7 +30,7 @@ def test_the_papers_numbers_stand_where_they_stand_there() -> None:
     assert published_cell("table1", "Reptile", "transductive", 5, 1) == pytest.approx(
         (0.4997, 0.0032)
     )
-    assert published_cell("table2", "FOMAML", "transductive", 20, 1) == pytest.approx(
+    assert published_cell("table2", "1st-order MAML", "transductive", 20, 1) == pytest.approx(
         (0.894, 0.005)
     )
     assert published_cell("table2", "Reptile", "non_transductive", 20, 5) == pytest.approx(
@@ -86,7 +86,7 @@ def test_reduced_runs_are_never_among_the_full_ones(make_run: MakeRun, tmp_path:
     assert one(found(tmp_path), "Reptile")["seeds"] == 0
     reduced = found(tmp_path, reduced=True)
     assert one(reduced, "Reptile")["mean"] == pytest.approx(0.8)
-    assert set(in_detail(reduced)["iterations"]) == {"10 of 100"}
+    assert set(in_detail(reduced)["iterations"]) == {"10 of 100,000"}
 
 
 def test_other_data_never_fill_a_cell(make_run: MakeRun, tmp_path: Path) -> None:

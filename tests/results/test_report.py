@@ -1,11 +1,14 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from firstorder.cli.commands import CONF
 from firstorder.results.report import ReportSettings, write_report
 from tests.conftest import TINY, Script
 from tests.results.conftest import MakeRun, label
@@ -24,9 +27,11 @@ def outputs(make_run: MakeRun, tmp_path: Path) -> Path:
 
     for seed in (0, 1):
         make_run(f"t2_{seed}", scores(0.9), seed=seed, experiment=label())
-        make_run(f"t2_fomaml_{seed}", scores(0.8), seed=seed, experiment=label(series="FOMAML"))
+        make_run(
+            f"t2_fomaml_{seed}", scores(0.8), seed=seed, experiment=label(series="1st-order MAML")
+        )
         for series in ("g1", "g2", "g1 + g2", "g4", "g1 + g2 + g3 + g4"):
-            curve = {"step": STEPS, "test_curve/transductive": draw.random(10).tolist()}
+            curve = {"step": STEPS, "test_tasks/transductive": draw.random(10).tolist()}
             make_run(
                 f"f3_{series.replace(' ', '')}_{seed}", scores(0.7), seed=seed, curve=curve,
                 experiment=label("figure3", series), settings={"algo": {"weights": series}},
@@ -44,8 +49,14 @@ def outputs(make_run: MakeRun, tmp_path: Path) -> Path:
     return tmp_path / "outputs"
 
 
+def settings(**given: Any) -> ReportSettings:
+    plain = yaml.safe_load((CONF / "report.yaml").read_text())
+    defaults = {key: plain[key] for key in plain if key not in ("defaults", "hydra")}
+    return ReportSettings(**{**defaults, **given})
+
+
 def report(runs: Path, out: Path) -> dict[str, bytes]:
-    write_report(ReportSettings(runs=[str(runs)], out=str(out)))
+    write_report(settings(runs=[str(runs)], out=str(out)))
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
@@ -71,7 +82,13 @@ def test_the_page_holds_all_it_shows(outputs: Path, tmp_path: Path) -> None:
     assert page.count('src="data:image/svg+xml;base64,') == 2
     assert "src=" not in page.replace('src="data:', "")
     assert "http" not in page.replace("http-equiv", "")
-    for words in ("not run", "moving average", "3 of 100", "no disk", "differed from the commit"):
+    for words in (
+        "not run",
+        "moving average",
+        "3 of 100,000",
+        "no disk",
+        "differed from the commit",
+    ):
         assert words in page
 
 
@@ -82,9 +99,9 @@ def test_runs_of_a_strangers_are_counted_without_a_word(outputs: Path, tmp_path:
     results["seed"] = results["config"]["seed"] = 77
     (copy / "results.json").write_text(json.dumps(results))
     out = tmp_path / "out"
-    write_report(ReportSettings(runs=[str(outputs), str(copy.parent)], out=str(out)))
+    write_report(settings(runs=[str(outputs), str(copy.parent)], out=str(out)))
     cell = pd.read_csv(out / "table2.csv").query(
-        "algorithm == 'Reptile' and ways == 5 and shots == 5 and steps == 100"
+        "algorithm == 'Reptile' and ways == 5 and shots == 5 and steps == 100000"
     )
     assert cell.seeds.tolist() == [3]
 
@@ -105,16 +122,17 @@ def test_nothing_run_is_a_report_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("wrong", "sentence"),
     [
-        (ReportSettings(smoothing=2), "smoothing=2 must lie in 0 to 1"),
-        (ReportSettings(compare=["one"]), "must name two run folders"),
-        (ReportSettings(runs=[]), "runs must name at least one"),
+        ({"smoothing": 2}, "smoothing=2 must be at most 1"),
+        ({"compare": ["one"]}, r"compare=\[one\] must name two run folders"),
+        ({"runs": []}, r"runs=\[\] must hold at least 1"),
+        ({"runs": None}, "runs=null must be a list"),
     ],
 )
-def test_a_wrong_setting_is_named(settings: ReportSettings, sentence: str) -> None:
+def test_a_wrong_setting_is_named(wrong: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        write_report(settings)
+        settings(**wrong)
 
 
 def test_real_runs_are_reported_and_compared(script: Script, tmp_path: Path) -> None:

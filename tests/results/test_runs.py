@@ -81,11 +81,12 @@ def test_files_that_do_not_fit_together_are_refused(make_run: MakeRun, tmp_path:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({**label(), "serie": "x"}, "did you mean experiment.series?"),
-        ({"name": "table2"}, "experiment.exhibit is missing"),
-        (label(x="four"), "experiment.x must be a number, not 'four'"),
-        (label("figure4a"), "experiment.x is missing: figure4a is drawn against it"),
-        ("table2", "experiment must hold name, exhibit"),
+        ({**label(), "colum": "x"}, "did you mean label.column?"),
+        ({"row": "Reptile"}, "label.artefact is missing"),
+        ({"artefact": "table2"}, "label must name a row of a table or a curve"),
+        (label(x="four"), "label.x must be a number, not 'four'"),
+        (label("figure4a"), "label.x is missing: figure4a is drawn against it"),
+        ("table2", "label must hold artefact, row"),
     ],
 )
 def test_a_wrong_label_is_named(

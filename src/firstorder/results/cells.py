@@ -15,9 +15,9 @@ NOT_RUN = "not run"
 OURS = ["mean", "std", "pooled", "ci95", "tasks", "steps", "iterations", "train_seconds"]
 
 
-def place(groups: pd.DataFrame, exhibit: str, data: str) -> pd.DataFrame:
-    """Return the groups of an exhibit that were made on its data."""
-    return groups[(groups["exhibit"] == exhibit) & (groups["data"] == data)]
+def place(groups: pd.DataFrame, artefact: str, data: str) -> pd.DataFrame:
+    """Return the groups of an artefact that were made on its data."""
+    return groups[(groups["artefact"] == artefact) & (groups["data"] == data)]
 
 
 def is_full(groups: pd.DataFrame) -> pd.Series:
@@ -25,35 +25,35 @@ def is_full(groups: pd.DataFrame) -> pd.Series:
     return groups["steps"] >= groups["iterations"]
 
 
-def cells(groups: pd.DataFrame, exhibit: str, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+def cells(groups: pd.DataFrame, artefact: str, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
     """Return a row a cell at full scale, published ones first; those that were not run have no mean.
 
     Columns: `algorithm` as the paper names it, `ways`, `shots`, `protocol`, `paper` and `paper_error`,
     ours of `firstorder.results.statistics.summarise`, `difference`, `joint_error` and `within` (it).
     """
-    table = TABLES[exhibit]
-    found = place(groups, exhibit, table.data)
+    table = TABLES[artefact]
+    found = place(groups, artefact, table.data)
     found = found[is_full(found)]
-    rows = [row for column in table.columns for row in column_rows(found, exhibit, *column, runs)]
+    rows = [row for column in table.columns for row in column_rows(found, artefact, *column, runs)]
     other = found[[pair not in table.columns for pair in zip(found.ways, found.shots, strict=True)]]
-    rows += [cell(exhibit, group, runs, found) for group in other.to_dict("records")]
+    rows += [cell(artefact, group, runs, found) for group in other.to_dict("records")]
     return pd.DataFrame(rows)
 
 
 def reduced_cells(
-    groups: pd.DataFrame, exhibit: str, runs: Mapping[str, RunRecord]
+    groups: pd.DataFrame, artefact: str, runs: Mapping[str, RunRecord]
 ) -> pd.DataFrame:
     """Return the cells at a reduced scale, in the same columns, shortest training last."""
-    found = place(groups, exhibit, TABLES[exhibit].data)
+    found = place(groups, artefact, TABLES[artefact].data)
     found = found[~is_full(found)].sort_values(
         ["ways", "shots", "series", "protocol", "steps", "group"],
         ascending=[True, True, True, True, False, True],
     )
-    return pd.DataFrame([cell(exhibit, group, runs, found) for group in found.to_dict("records")])
+    return pd.DataFrame([cell(artefact, group, runs, found) for group in found.to_dict("records")])
 
 
 def column_rows(
-    found: pd.DataFrame, exhibit: str, ways: int, shots: int, runs: Mapping[str, RunRecord]
+    found: pd.DataFrame, artefact: str, ways: int, shots: int, runs: Mapping[str, RunRecord]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of one column of a table: those of the paper, then others."""
     here = found[(found["ways"] == ways) & (found["shots"] == shots)]
@@ -62,18 +62,18 @@ def column_rows(
         ours = here[(here["series"] == series) & (here["protocol"] == protocol)]
         if ours.empty:
             empty = {"series": series, "protocol": protocol, "ways": ways, "shots": shots}
-            yield cell(exhibit, empty, runs, here)
+            yield cell(artefact, empty, runs, here)
         for group in ours.to_dict("records"):
-            yield cell(exhibit, group, runs, here)
+            yield cell(artefact, group, runs, here)
 
 
 def cell(
-    exhibit: str, group: Mapping[Any, Any], runs: Mapping[str, RunRecord], among: pd.DataFrame
+    artefact: str, group: Mapping[Any, Any], runs: Mapping[str, RunRecord], among: pd.DataFrame
 ) -> dict[str, Any]:
     """Return one row: a group of runs, or nothing of ours, beside the paper's number."""
     series, protocol = str(group["series"]), str(group["protocol"])
     ways, shots = int(group["ways"]), int(group["shots"])
-    paper, paper_error = published_cell(exhibit, series, protocol, ways, shots) or (math.nan,) * 2
+    paper, paper_error = published_cell(artefact, series, protocol, ways, shots) or (math.nan,) * 2
     ours = {name: group.get(name, math.nan) for name in OURS}
     difference = ours["mean"] - paper
     joint = joint_error(error_of(ours["std"], ours["ci95"]), paper_error)

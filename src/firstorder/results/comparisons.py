@@ -12,7 +12,7 @@ from firstorder.results.runs import RunRecord
 from firstorder.results.statistics import paired_difference
 
 COLUMNS = [
-    "exhibit", "ways", "shots", "steps", "first", "second", "measure", "mean", "low", "high",
+    "artefact", "ways", "shots", "steps", "first", "second", "measure", "mean", "low", "high",
     "tasks", "seeds",
 ]  # fmt: skip
 
@@ -23,10 +23,10 @@ def table_comparisons(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd
     Rows are compared at the same number of outer iterations only.
     """
     rows: list[dict[str, Any]] = []
-    for exhibit, layout in TABLES.items():
-        found = place(groups, exhibit, layout.data)
+    for artefact, layout in TABLES.items():
+        found = place(groups, artefact, layout.data)
         for (ways, shots, steps), here in found.groupby(["ways", "shots", "steps"]):
-            where = {"exhibit": exhibit, "ways": ways, "shots": shots, "steps": steps}
+            where = {"artefact": artefact, "ways": ways, "shots": shots, "steps": steps}
             rows += [{**where, **found} for found in differences(here, runs)]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -9,7 +9,7 @@ from firstorder.results.run_folders import METRICS
 from firstorder.results.runs import RunRecord
 from firstorder.results.statistics import smooth
 
-PREFIXES = ("test_curve", "val", "train_tasks")  # the paper's choice of tasks first
+PREFIXES = ("test_tasks", "val", "train_tasks")  # the paper's choice of tasks first
 POINTS = 200  # of a smoothed curve
 
 

@@ -15,22 +15,22 @@ from firstorder.results.runs import RunRecord
 from firstorder.results.statistics import error_of
 
 TITLES = {TRANSDUCTIVE: "transductive", NON_TRANSDUCTIVE: "non-transductive"}
-FOLLOWED = {"test_curve": "test tasks", "val": "validation tasks", "train_tasks": "training tasks"}
+FOLLOWED = {"test_tasks": "test tasks", "val": "validation tasks", "train_tasks": "training tasks"}
 
 
 def draw_figure(
-    exhibit: str,
+    artefact: str,
     groups: pd.DataFrame,
     runs: Mapping[str, RunRecord],
     folder: Path,
     smoothing: float,
 ) -> list[Picture]:
     """Write a figure of Section 6 as SVG, PNG and CSV, one for each scale it was run at."""
-    layout = FIGURES[exhibit]
-    found = place(groups, exhibit, layout.data)
+    layout = FIGURES[artefact]
+    found = place(groups, artefact, layout.data)
     pictures: list[Picture] = []
     for (steps, full), here in found.groupby(["steps", "iterations"]):
-        stem = folder / (exhibit if steps >= full else f"{exhibit}_at_{steps}")
+        stem = folder / (artefact if steps >= full else f"{artefact}_at_{steps}")
         if layout.is_sweep:
             picture: Picture | None = write_sweep(layout, here, stem)
         else:

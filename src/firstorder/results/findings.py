@@ -88,10 +88,10 @@ def figure3_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterato
 
 def overlap_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
     """Yield the lines that Figures 4a and 4b give: the last point before the bend and those after."""
-    for exhibit in ("figure4a", "figure4b"):
-        layout = FIGURES[exhibit]
+    for artefact in ("figure4a", "figure4b"):
+        layout = FIGURES[artefact]
         assert layout.bend is not None
-        for protocol, steps, known in by_place(place(groups, exhibit, layout.data)):
+        for protocol, steps, known in by_place(place(groups, artefact, layout.data)):
             for finding, series, expected in (
                 (OVERLAP, SHARED_CYCLING, "< 0"),
                 (APART, SEPARATE_TAIL, "about 0"),

@@ -1,10 +1,12 @@
 """From run folders to tables, figures, REPORT.md and one HTML page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from annotated_types import Ge, Le, Len
 
 from firstorder.results import table as tables
 from firstorder.results.cells import cells, reduced_cells
@@ -22,11 +24,12 @@ from firstorder.results.sections import (
     table_section,
 )
 from firstorder.results.statistics import summarise
+from firstorder.settings import Filename, check, declarations, shown
 
 TITLE = "On First-Order Meta-Learning Algorithms, measured again"
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class ReportSettings:
     """Say what is reported and where it goes.
 
@@ -35,29 +38,22 @@ class ReportSettings:
         out: the folder to write into.
         include_dirty: count runs whose code differed from its commit.
         include_failed: count runs that wrote results and failed or were interrupted afterwards.
-        compare: two run folders to compare on their common test tasks.
+        compare: two run folders to compare on their common test tasks, or none.
         smoothing: width of the moving average over learning curves, as a share of their length.
     """
 
-    runs: list[str] = field(default_factory=lambda: ["outputs"])
-    out: str = "outputs/report"
-    include_dirty: bool = False
-    include_failed: bool = False
-    compare: list[str] = field(default_factory=list)
-    smoothing: float = 0.05
+    runs: Annotated[list[Filename], Len(1)]
+    out: Filename
+    include_dirty: bool
+    include_failed: bool
+    compare: list[Filename]
+    smoothing: Annotated[float, Ge(0), Le(1)]
 
-    def check(self) -> None:
-        """Check the values.
-
-        Raises:
-            ValueError: one is out of bounds.
-        """
-        if not self.runs:
-            raise ValueError("runs must name at least one folder")
+    def __post_init__(self) -> None:
+        for name, declared in declarations(ReportSettings).items():
+            check(name, getattr(self, name), declared)
         if len(self.compare) not in (0, 2):
-            raise ValueError(f"compare={list(self.compare)} must name two run folders")
-        if not 0 <= self.smoothing <= 1:
-            raise ValueError(f"smoothing={self.smoothing} must lie in 0 to 1")
+            raise ValueError(f"compare={shown(self.compare)} must name two run folders, or none")
 
 
 def write_report(settings: ReportSettings) -> Found:
@@ -66,7 +62,6 @@ def write_report(settings: ReportSettings) -> Found:
     Returns:
         the runs that were read, and those that were left out.
     """
-    settings.check()
     paths, out = [Path(path) for path in settings.runs], Path(settings.out)
     found = find_runs(
         paths, include_dirty=settings.include_dirty, include_failed=settings.include_failed
@@ -84,11 +79,14 @@ def write_report(settings: ReportSettings) -> Found:
         write_csv(frame, out / f"{name}.csv")
     sections = [
         summary_section(found),
-        *(write_table(exhibit, groups, runs, out) for exhibit in TABLES),
+        *(write_table(artefact, groups, runs, out) for artefact in TABLES),
         compared,
         findings,
         *analysis_sections(paths, drawn),
-        *(figure_section(exhibit, groups, runs, drawn, settings.smoothing) for exhibit in FIGURES),
+        *(
+            figure_section(artefact, groups, runs, drawn, settings.smoothing)
+            for artefact in FIGURES
+        ),
         other_section(groups),
         runs_section(table, runs),
         left_out_section(found),
@@ -99,14 +97,14 @@ def write_report(settings: ReportSettings) -> Found:
 
 
 def write_table(
-    exhibit: str, groups: pd.DataFrame, runs: dict[str, RunRecord], out: Path
+    artefact: str, groups: pd.DataFrame, runs: dict[str, RunRecord], out: Path
 ) -> Section:
     """Write a table of the paper's as CSV and Markdown, and return its section."""
-    full, reduced = cells(groups, exhibit, runs), reduced_cells(groups, exhibit, runs)
+    full, reduced = cells(groups, artefact, runs), reduced_cells(groups, artefact, runs)
     parts = [frame for frame in (full, reduced) if len(frame)]
-    write_csv(pd.concat(parts, ignore_index=True), out / f"{exhibit}.csv")
-    section = table_section(exhibit, groups, runs)
-    (out / f"{exhibit}.md").write_text(as_markdown(section.title, [section], out))
+    write_csv(pd.concat(parts, ignore_index=True), out / f"{artefact}.csv")
+    section = table_section(artefact, groups, runs)
+    (out / f"{artefact}.md").write_text(as_markdown(section.title, [section], out))
     return section
 
 
@@ -129,8 +127,8 @@ def analysis_sections(paths: Sequence[Path], folder: Path) -> list[Section]:
 
 
 def figure_section(
-    exhibit: str, groups: pd.DataFrame, runs: dict[str, RunRecord], folder: Path, smoothing: float
+    artefact: str, groups: pd.DataFrame, runs: dict[str, RunRecord], folder: Path, smoothing: float
 ) -> Section:
     """Return the section of a figure of Section 6, its pictures written."""
-    pictures = draw_figure(exhibit, groups, runs, folder, smoothing)
-    return Section(FIGURES[exhibit].title, [] if pictures else ["Not run."], pictures=pictures)
+    pictures = draw_figure(artefact, groups, runs, folder, smoothing)
+    return Section(FIGURES[artefact].title, [] if pictures else ["Not run."], pictures=pictures)

@@ -38,14 +38,14 @@ def summary_section(found: Found) -> Section:
     return Section("How to read this", [first, *HOW])
 
 
-def table_section(exhibit: str, groups: pd.DataFrame, runs: Runs) -> Section:
+def table_section(artefact: str, groups: pd.DataFrame, runs: Runs) -> Section:
     """Show a table of the paper's with ours beside it."""
-    layout, full = TABLES[exhibit], cells(groups, exhibit, runs)
+    layout, full = TABLES[artefact], cells(groups, artefact, runs)
     section = Section(layout.title)
     beside = ", in brackets the paper's" if layout.published else ""
     caption = f"Accuracy in percent, mean ± deviation over seeds{beside}"
     section.tables = [(caption, overview(full)), ("Cell by cell", in_detail(full))]
-    reduced = reduced_cells(groups, exhibit, runs)
+    reduced = reduced_cells(groups, artefact, runs)
     if len(reduced):
         section.tables.append(("**At a reduced scale**, cell by cell", in_detail(reduced)))
     return section
@@ -120,7 +120,7 @@ def other_section(groups: pd.DataFrame) -> Section:
     section.text = ["Runs without a label, or labelled for a table or figure of another data set."]
     rows = [
         {
-            "label": f"{row['exhibit']}: {row['series']}" if pd.notna(row["exhibit"]) else "-",
+            "label": f"{row['artefact']}: {row['series']}" if pd.notna(row["artefact"]) else "-",
             "data": row["data"],
             "task": f"{row['shots']}-shot {row['ways']}-way",
             "protocol": row["protocol"],

@@ -15,7 +15,7 @@ from firstorder.results.table import test_tasks_of
 Z95 = 1.96
 RESAMPLES = 2000
 Series = Sequence[tuple[RunRecord, str]]  # runs, one a seed, and the protocol they are taken under
-PLACE = ["exhibit", "series", "x", "data", "ways", "shots", "iterations", "steps", "measure"]
+PLACE = ["artefact", "series", "x", "data", "ways", "shots", "iterations", "steps", "measure"]
 
 
 @dataclass(frozen=True)

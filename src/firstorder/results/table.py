@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from firstorder.results.label import KEY
+from firstorder.results.paper import full_iterations
 from firstorder.results.runs import RunRecord, measure_of
 
 # Settings that move no number, or that only say how much is evaluated: runs that differ in these
@@ -52,7 +53,7 @@ def counts(key: str) -> bool:
 def group_of(run: RunRecord) -> str:
     """Return a short name of all that a run's numbers depend on but the seed."""
     label, data = run.label, run.results["data"]
-    place = (label.exhibit, label.series) if label else None
+    place = (label.artefact, label.series) if label else None
     content = [place, data["name"], data["fingerprint"], run.results["steps"]]
     text = json.dumps([*content, settings_that_count(run)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:GROUP_DIGITS]
@@ -94,16 +95,16 @@ def rows_of(run: RunRecord) -> Iterator[dict[str, Any]]:
     """Yield a run's rows, without its settings."""
     results, label, data = run.results, run.label, run.config["data"]
     hardware = results.get("hardware") or {}
+    full = full_iterations(label.artefact, data["ways"], data["shots"]) if label else None
     for protocol, summary in run.test.items():
         measure = measure_of(summary)
         yield {
             "run": run.name,
             "job": run.job,
-            "experiment": label.name if label else None,
-            "exhibit": label.exhibit if label else None,
+            "artefact": label.artefact if label else None,
             "series": label.series if label else None,
             "x": float(label.x) if label and label.x is not None else None,
-            "iterations": label.iterations if label else results["steps"],
+            "iterations": full or results["steps"],
             "steps": results["steps"],
             "algo": results["algo"],
             "data": results["data"]["name"],
