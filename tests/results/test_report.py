@@ -115,6 +115,24 @@ def test_findings_have_the_sign_that_was_put_in(outputs: Path, tmp_path: Path) -
     assert (falls.tasks == 40).all()
 
 
+def test_figures_of_analyses_are_taken_over(tmp_path: Path) -> None:
+    for name in "2026-01-01", "2026-01-02":
+        folder = tmp_path / "outputs" / "analyze" / name
+        folder.mkdir(parents=True)
+        config = {
+            "analysis": {"_target_": "firstorder.analysis.Manifolds"},
+            "trainer": {},
+            "algo": {},
+        }
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        (folder / "table.json").write_text("[]")
+        (folder / "manifolds.png").write_bytes(name.encode())
+    files = report(tmp_path / "outputs", tmp_path / "out")
+    assert files["figures/figure2.png"] == b"2026-01-02"  # the last
+    assert "python src/analyze.py analysis=sine_wave" in files["REPORT.md"].decode()
+    assert "0 runs read, 0 runs left out" in files["REPORT.md"].decode()
+
+
 def test_nothing_run_is_a_report_too(tmp_path: Path) -> None:
     (tmp_path / "outputs").mkdir()
     files = report(tmp_path / "outputs", tmp_path / "out")

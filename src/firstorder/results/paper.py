@@ -74,6 +74,9 @@ TABLES = {
 }
 
 
+SINE_WAVES = ("figure1", "sinusoid")  # its artefact and data: Figure 1 has curves, and no numbers
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of Section 6: learning curves, or a sweep.

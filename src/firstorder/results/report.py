@@ -20,6 +20,7 @@ from firstorder.results.sections import (
     left_out_section,
     other_section,
     runs_section,
+    sine_wave_section,
     summary_section,
     table_section,
 )
@@ -82,7 +83,7 @@ def write_report(settings: ReportSettings) -> Found:
         *(write_table(artefact, groups, runs, out) for artefact in TABLES),
         compared,
         findings,
-        *analysis_sections(paths, drawn),
+        *analysis_sections(groups, paths, drawn),
         *(
             figure_section(artefact, groups, runs, drawn, settings.smoothing)
             for artefact in FIGURES
@@ -113,17 +114,13 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     table.convert_dtypes().to_csv(path, index=False, lineterminator="\n", float_format="%.8g")
 
 
-def analysis_sections(paths: Sequence[Path], folder: Path) -> list[Section]:
+def analysis_sections(groups: pd.DataFrame, paths: Sequence[Path], folder: Path) -> list[Section]:
     """Return the sections of Figures 1 and 2, which analyses draw."""
-    sections = []
-    for title, analysis, stem, command in (
-        ("Figure 1: sine waves", "SineWave", "figure1", "sine_wave"),
-        ("Figure 2: manifolds of solutions", "Manifolds", "figure2", "manifolds"),
-    ):
-        pictures = copy_analyses(paths, analysis, folder / stem)
-        text = [] if pictures else [f"Not run: `python src/analyze.py analysis={command}`."]
-        sections.append(Section(title, text, pictures=pictures))
-    return sections
+    waves = copy_analyses(paths, "SineWave", folder / "figure1")
+    manifolds = copy_analyses(paths, "Manifolds", folder / "figure2")
+    text = [] if manifolds else ["Not run: `python src/analyze.py analysis=manifolds`."]
+    second = Section("Figure 2: manifolds of solutions", text, pictures=manifolds)
+    return [sine_wave_section(groups, waves), second]
 
 
 def figure_section(

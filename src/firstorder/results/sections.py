@@ -9,10 +9,10 @@ import pandas as pd
 from firstorder.results.cells import NOT_RUN, cells, place, reduced_cells
 from firstorder.results.comparisons import compare_runs, table_comparisons
 from firstorder.results.findings import findings
-from firstorder.results.page import Section
-from firstorder.results.paper import FIGURES, TABLES
+from firstorder.results.page import Picture, Section
+from firstorder.results.paper import FIGURES, SINE_WAVES, TABLES
 from firstorder.results.runs import Found, RunRecord, measure_of
-from firstorder.results.words import duration, in_detail, overview, score, steps_of
+from firstorder.results.words import duration, in_detail, in_short, overview, score
 
 Runs = Mapping[str, RunRecord]
 HOW = [
@@ -107,33 +107,29 @@ def findings_section(groups: pd.DataFrame, runs: Runs) -> tuple[Section, pd.Data
     return section, table
 
 
+def sine_wave_section(groups: pd.DataFrame, pictures: list[Picture]) -> Section:
+    """Show Figure 1, and what the runs on sine waves came to, best first."""
+    section = Section("Figure 1: sine waves", pictures=pictures)
+    if not pictures:
+        section.text = [f"The figure was {NOT_RUN}: `python src/analyze.py analysis=sine_wave`."]
+    found = place(groups, *SINE_WAVES).sort_values(["mean", "group"])
+    if len(found):
+        section.tables = [("Error on test waves after fine-tuning", in_short(found))]
+    return section
+
+
 def other_section(groups: pd.DataFrame) -> Section:
     """Show groups of runs that belong to none of the tables and figures."""
     data = {name: layout.data for name, layout in TABLES.items()}
     data |= {name: layout.data for name, layout in FIGURES.items()}
-    placed = [place(groups, *pair)["group"] for pair in data.items()]
+    placed = [place(groups, *pair)["group"] for pair in (*data.items(), SINE_WAVES)]
     other = groups[~groups["group"].isin(pd.concat(placed))]
     section = Section("Other runs")
     if other.empty:
         section.text = ["None."]
         return section
     section.text = ["Runs without a label, or labelled for a table or figure of another data set."]
-    rows = [
-        {
-            "label": f"{row['artefact']}: {row['series']}" if pd.notna(row["artefact"]) else "-",
-            "data": row["data"],
-            "task": f"{row['shots']}-shot {row['ways']}-way",
-            "protocol": row["protocol"],
-            "mean ± deviation over seeds": score(row["mean"], row["std"], row["measure"]),
-            "seeds": ", ".join(map(str, row["seeds"])),
-            "pooled ± 95% over tasks": score(row["pooled"], row["ci95"], row["measure"]),
-            "tasks": f"{row['tasks']:,}",
-            "iterations": steps_of(row),
-            "settings": row["group"],
-        }
-        for row in other.to_dict("records")
-    ]
-    section.tables = [("", pd.DataFrame(rows))]
+    section.tables = [("", in_short(other))]
     return section
 
 

@@ -18,7 +18,7 @@ NEUTRAL = {
     "ckpt_path", "resume", "scale", "data.source.download", "trainer.accelerator", "trainer.devices",
     "trainer.num_nodes", "trainer.strategy", "trainer.threads", "trainer.log_every",
     "trainer.checkpoint_every", "trainer.progress", "trainer.compile", "eval.tasks", "eval.batch",
-    "eval.parallel",
+    "eval.curve_tasks", "eval.parallel",
 }  # fmt: skip
 NEUTRAL_PREFIXES = ("logger.", "hydra.", "eval.monitor_", f"{KEY}.")
 NEUTRAL_NAMES = ("root", "mirror", "workers", "objective")  # wherever they stand

@@ -73,3 +73,23 @@ def in_detail(cells: pd.DataFrame) -> pd.DataFrame:
             "settings": row["settings"] or "-",
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def in_short(groups: pd.DataFrame) -> pd.DataFrame:
+    """Return a line a group of runs, whatever it measured, to read."""
+    rows = [
+        {
+            "label": f"{row['artefact']}: {row['series']}" if pd.notna(row["artefact"]) else "-",
+            "data": row["data"],
+            "task": f"{row['shots']}-shot {row['ways']}-way",
+            "score": row["protocol"],
+            "mean ± deviation over seeds": score(row["mean"], row["std"], row["measure"]),
+            "seeds": ", ".join(map(str, row["seeds"])),
+            "pooled ± 95% over tasks": score(row["pooled"], row["ci95"], row["measure"]),
+            "tasks": f"{row['tasks']:,}",
+            "iterations": steps_of(row),
+            "settings": row["group"],
+        }
+        for row in groups.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
