@@ -5,12 +5,14 @@ ARGS ?=
 DATA ?= omniglot
 
 BIN := .venv/bin
+NATIVE := src/firstorder/engines/native
+CPP := $(wildcard $(NATIVE)/*.cpp $(NATIVE)/*.h tests/engines/*.cpp)
 INSTALL := $(BIN)/pip install --disable-pip-version-check
 RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
 L2L_STAMP := .venv/.installed-learn2learn
 
-.PHONY: help train test lint bench data learn2learn clean
+.PHONY: help train test lint sanitize bench data learn2learn clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,6 +29,16 @@ lint: $(DEV_STAMP) ## check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/clang-format --style=file:$(NATIVE)/.clang-format --dry-run -Werror $(CPP)
+	for source in $(filter %.cpp,$(CPP)); do \
+		$(CXX) -std=c++17 -O2 -fopenmp -Wall -Wextra -Werror -I$(NATIVE) -c -o /dev/null $$source || exit 1; \
+	done
+
+sanitize: $(DEV_STAMP) ## test the C++ under g++'s address and undefined-behaviour sanitizers
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so.6)" \
+	ASAN_OPTIONS=detect_leaks=0 OMP_NUM_THREADS=1 CXX=g++ \
+	FIRSTORDER_NATIVE_FLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" \
+	$(BIN)/python -m pytest -s --timeout 600 tests/engines/test_native.py $(ARGS)
 
 bench: $(L2L_STAMP) ## measure speed and memory, in five minutes
 	$(BIN)/python benchmarks/inner_loop.py

@@ -4,7 +4,8 @@ from omegaconf import DictConfig
 
 from firstorder.cli.assembly import plain
 from firstorder.cli.commands import entry
-from firstorder.results.report import ReportSettings, write_report
+from firstorder.results.report import write_report
+from firstorder.results.settings import ReportSettings
 
 
 @entry("report")

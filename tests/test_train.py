@@ -201,6 +201,7 @@ def test_a_run_that_is_asked_to_stop_saves_its_last_iteration(
         process.kill()
     assert process.returncode == status
     assert "go on with ckpt_path=" in said
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     found = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert found["global_step"] > 0
 
@@ -345,4 +346,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_good_weights(
     assert done.returncode != 0
     assert "outer iteration" in done.stderr
     assert "Traceback" not in done.stderr
+    journal = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert journal["status"] == "failed"
+    assert "is not finite" in journal["error"]
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())

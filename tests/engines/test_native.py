@@ -40,8 +40,23 @@ def off_again() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def steps() -> NativeSteps:
-    return NativeSteps()
+def engine() -> NativeSteps:
+    return NativeSteps(required=True)
+
+
+@pytest.fixture
+def steps(engine: NativeSteps) -> Iterator[NativeSteps]:
+    """Hold a test of what the engine computes to having used it: falling back would pass unseen."""
+    before = engine.taken
+    yield engine
+    assert engine.taken > before
+
+
+@pytest.fixture
+def unused(engine: NativeSteps) -> Iterator[NativeSteps]:
+    before = engine.taken
+    yield engine
+    assert engine.taken == before
 
 
 def problem(size: str, reduction: str = "sum") -> tuple[TaskLoss, Tensor, tuple[Tensor, Tensor]]:
@@ -177,13 +192,13 @@ def changed(module: Conv4, **changes: Any) -> Conv4:
     ],
 )
 def test_a_network_that_is_not_covered_runs_as_written(
-    steps: NativeSteps, module: nn.Module
+    unused: NativeSteps, module: nn.Module
 ) -> None:
     network = Network(module)
     phi, batch = network.initial(), (torch.rand(3, 1, 28, 28), torch.arange(3))
     arguments = TaskLoss(network, cross_entropy, "sum"), SGD(0.1), phi, (), batch
     expected = step(*arguments)
-    set_engines(steps)
+    set_engines(unused)
     assert torch.equal(step(*arguments).phi, expected.phi)
 
 
@@ -192,13 +207,13 @@ class Twice(TaskLoss):
         return 2 * super().__call__(phi, x, y)
 
 
-def test_a_loss_that_is_not_covered_runs_as_written(steps: NativeSteps) -> None:
+def test_a_loss_that_is_not_covered_runs_as_written(unused: NativeSteps) -> None:
     loss, phi, batch = problem("an odd stride")
     twice = Twice(loss.network, cross_entropy, "sum")
     expected = step(twice, SGD(0.1), phi, (), batch)
     assert network_of(SumOverTasks(loss), SGD(0.1)) is loss.network
     assert network_of(TaskLoss(loss.network, squared_error, "sum"), SGD(0.1)) is None
-    set_engines(steps)
+    set_engines(unused)
     assert torch.equal(step(twice, SGD(0.1), phi, (), batch).phi, expected.phi)
 
 
@@ -217,23 +232,23 @@ def test_a_loss_that_is_not_covered_runs_as_written(steps: NativeSteps) -> None:
     ],
 )
 def test_inputs_that_do_not_fit_get_the_error_of_the_written_step(
-    steps: NativeSteps, spoil: Any
+    unused: NativeSteps, spoil: Any
 ) -> None:
     loss, phi, batch = problem("an odd stride")
     phi, x, y = spoil(phi, *batch)
     with pytest.raises((RuntimeError, IndexError, ValueError)) as written:
         step(loss, SGD(0.1), phi, (), (x, y))
-    set_engines(steps)
+    set_engines(unused)
     with pytest.raises(written.type):
         step(loss, SGD(0.1), phi, (), (x, y))
     with pytest.raises(written.type):
         adapt(loss, SGD(0.1), phi, (), [(x, y)])
 
 
-def test_images_that_are_not_square_run_as_written(steps: NativeSteps) -> None:
+def test_images_that_are_not_square_run_as_written(unused: NativeSteps) -> None:
     loss, phi, (x, y) = problem("an odd stride")
     expected = step(loss, SGD(0.1), phi, (), (x[..., :-1], y))
-    set_engines(steps)
+    set_engines(unused)
     assert torch.equal(step(loss, SGD(0.1), phi, (), (x[..., :-1], y)).phi, expected.phi)
 
 
@@ -263,11 +278,11 @@ def test_threads_of_python_may_share_an_engine(steps: NativeSteps) -> None:
             assert all(torch.equal(taken[0], each) for each in taken)
 
 
-def test_under_autocast_it_steps_aside(steps: NativeSteps) -> None:
+def test_under_autocast_it_steps_aside(unused: NativeSteps) -> None:
     loss, phi, batch = problem("omniglot")
     with torch.autocast("cpu", dtype=torch.bfloat16):
         expected = step(loss, SGD(0.1), phi, (), batch)
-        set_engines(steps)
+        set_engines(unused)
         assert torch.equal(step(loss, SGD(0.1), phi, (), batch).phi, expected.phi)
 
 
@@ -279,6 +294,95 @@ def test_the_library_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(subprocess, "run", None)
     assert build_library().lanes() in (4, 8, 16)
     assert [path.suffix for path in tmp_path.rglob("conv4*") if path.suffix != ".lock"] == [".so"]
+
+
+def test_structures_are_those_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field too many would be read as garbage, without a word."""
+    monkeypatch.setattr(library, "COptimizer", library.CTensors)
+    build_library.cache_clear()
+    with pytest.raises(RuntimeError, match=r"structures take .* bytes"):
+        build_library()
+
+
+def test_parameters_are_those_of_python(engine: NativeSteps) -> None:
+    """The module has weights that the plan knows nothing of."""
+    module = Conv4(3)
+    module.register_parameter("scale", nn.Parameter(torch.ones(1)))
+    with pytest.raises(RuntimeError, match="does not compute this network"):
+        library.Plan(build_library(), module, torch.rand(3, 1, 28, 28))
+
+
+@pytest.mark.parametrize("change", [{"pool": 3}, {"stride": 3}, {"filters": 10}, {"n": 0}])
+def test_a_plan_that_does_not_fit_is_refused(change: dict[str, int]) -> None:
+    """Windows wider than 2 x 2, say, would be written past their end."""
+    sizes = {
+        "n": 3, "channels": 1, "side": 28, "filters": 64, "blocks": 4, "stride": 1, "pool": 2, "ways": 3,
+    }  # fmt: skip
+    make = build_library().make_plan
+    assert make(*(sizes | change).values(), 1e-3, 1) is None
+    plan = make(*sizes.values(), 1e-3, 1)
+    assert plan
+    build_library().drop_plan(plan)
+
+
+@pytest.mark.parametrize("isa", library.ISAS)
+@pytest.mark.parametrize("size", SIZES)
+def test_all_instructions_compute_the_same(
+    isa: str, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that this processor has, with their own tiles."""
+    if not set(library.ISAS[isa][1]) <= set(library.processor().split()):
+        pytest.skip(f"no {isa} here")
+    monkeypatch.setenv("FIRSTORDER_NATIVE_ISA", isa)
+    build_library.cache_clear()
+    loss, phi, batch = problem(size)
+    phi, state, batch = doubled((phi, moments(Adam(1e-3), phi), batch))
+    expected = step(loss, Adam(1e-3), phi, state, batch)
+    phi, state, (x, y) = phi.float(), type(state)(*(v.float() for v in state)), batch
+    engine = NativeSteps(required=True)
+    set_engines(engine)
+    found = step(loss, Adam(1e-3), phi, state, (x.float(), y))
+    moved = expected.phi - phi
+    assert engine.taken
+    assert (found.phi - phi - moved).norm() < 1e-4 * moved.norm()
+
+
+def test_instructions_that_are_not_there_are_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At once, whatever `required` says: the setting was made on purpose."""
+    monkeypatch.setenv("FIRSTORDER_NATIVE_ISA", "avx3")
+    with pytest.raises(
+        ValueError, match=r"FIRSTORDER_NATIVE_ISA=avx3 is not known, did you mean avx2\?"
+    ):
+        NativeSteps()
+    monkeypatch.setenv("FIRSTORDER_NATIVE_ISA", "avx512")
+    monkeypatch.setattr(library, "processor", lambda: "flags : fpu sse2 avx2 fma")
+    with pytest.raises(
+        ValueError, match="FIRSTORDER_NATIVE_ISA=avx512 needs a processor with avx512f"
+    ):
+        NativeSteps()
+
+
+def test_without_openmp_it_runs_on_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Apple's compiler has none."""
+    compiler = tmp_path / "compiler"
+    compiler.write_text(
+        f'#!/bin/sh\ncase "$*" in *-fopenmp*) exit 1;; esac\nexec {library.get_cpp_compiler()} "$@"\n'
+    )
+    compiler.chmod(0o755)
+    loss, phi, batch = problem("omniglot")
+    set_engines(NativeSteps(required=True))
+    expected = step(loss, SGD(0.1), phi, (), batch)
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    monkeypatch.setattr(library, "get_cpp_compiler", lambda: str(compiler))
+    build_library.cache_clear()
+    torch.set_num_threads(2)
+    set_engines(NativeSteps(required=True))
+    assert torch.equal(step(loss, SGD(0.1), phi, (), batch).phi, expected.phi)
+    assert "no OpenMP" in caplog.text
 
 
 def test_a_compiler_that_fails_is_told_in_a_sentence(

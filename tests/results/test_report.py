@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from firstorder.cli.commands import CONF
-from firstorder.results.report import ReportSettings, write_report
+from firstorder.results.report import write_report
+from firstorder.results.settings import ReportSettings
 from tests.conftest import TINY, Script
 from tests.results.conftest import MakeRun, label
 

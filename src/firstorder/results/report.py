@@ -1,12 +1,9 @@
 """From run folders to tables, figures, REPORT.md and one HTML page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import pandas as pd
-from annotated_types import Ge, Le, Len
 
 from firstorder.results import table as tables
 from firstorder.results.cells import cells, reduced_cells
@@ -24,37 +21,10 @@ from firstorder.results.sections import (
     summary_section,
     table_section,
 )
+from firstorder.results.settings import ReportSettings
 from firstorder.results.statistics import summarise
-from firstorder.settings import Filename, check, declarations, shown
 
 TITLE = "On First-Order Meta-Learning Algorithms, measured again"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportSettings:
-    """Say what is reported and where it goes.
-
-    Attributes:
-        runs: run folders, and folders that hold some at any depth.
-        out: the folder to write into.
-        include_dirty: count runs whose code differed from its commit.
-        include_failed: count runs that wrote results and failed or were interrupted afterwards.
-        compare: two run folders to compare on their common test tasks, or none.
-        smoothing: width of the moving average over learning curves, as a share of their length.
-    """
-
-    runs: Annotated[list[Filename], Len(1)]
-    out: Filename
-    include_dirty: bool
-    include_failed: bool
-    compare: list[Filename]
-    smoothing: Annotated[float, Ge(0), Le(1)]
-
-    def __post_init__(self) -> None:
-        for name, declared in declarations(ReportSettings).items():
-            check(name, getattr(self, name), declared)
-        if len(self.compare) not in (0, 2):
-            raise ValueError(f"compare={shown(self.compare)} must name two run folders, or none")
 
 
 def write_report(settings: ReportSettings) -> Found:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from firstorder.engines.native.library import Plan, build_library
+from firstorder.engines.native.library import Plan, build_library, flags
 from firstorder.inner_loop import Batch, Step, adapt, step
 from firstorder.inner_optimizer import SGD, Adam, State
 from firstorder.model import Conv4
@@ -27,6 +27,7 @@ from firstorder.task.loss import SumOverTasks, TaskLoss
 
 logger = logging.getLogger(__name__)
 
+STEP, ADAPT, PREDICT = unwrap(step), unwrap(adapt), unwrap(predict)
 AT_ONCE = 5  # steps of one task, while its weights lie in the caches
 
 
@@ -36,25 +37,31 @@ class NativeSteps:
     Args:
         required: stop where it cannot be built, instead of saying so and leaving all to others.
 
+    Attributes:
+        taken: steps and predictions that it took, rather than leaving them to others.
+
     Raises:
-        ValueError: at the first step that is covered.
+        ValueError: FIRSTORDER_NATIVE_ISA names no instructions of this processor; or it cannot be
+            built, at the first step that is covered.
     """
 
     def __init__(self, required: bool = False) -> None:
-        self.required, self.is_broken = required, False
+        flags()  # a setting that means nothing here is no reason to go on without
+        self.required, self.is_broken, self.taken = required, False, 0
         self._plans: dict[Any, Plan] = {}
         self._covered: dict[Network, bool] = {}
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Return what `step`, `adapt` or `predict` returns, or NotImplemented where it is not covered."""
-        if function is unwrap(predict):
+        if function is PREDICT:
             network, phi, x = args
             plan = self._plan(network, phi, x) if phi.dim() == 2 else None
+            self.taken += plan is not None
             return plan.predict(phi, x) if plan else NotImplemented
-        if function is unwrap(step):
+        if function is STEP:
             loss, optimizer, phi, state, batch = args
             return self._steps(loss, optimizer, phi, state, [batch]) or NotImplemented
-        if function is unwrap(adapt) and network_of(args[0], args[1]):
+        if function is ADAPT and network_of(args[0], args[1]):
             return self._adapt(*args)
         return NotImplemented
 
@@ -81,7 +88,9 @@ class NativeSteps:
         dims = 2 if type(loss) is SumOverTasks else 1
         if plan is None or not labels or not moments or phi.dim() != dims:
             return None
-        return plan.steps(loss, optimizer, phi, state, batches)
+        found = plan.steps(loss, optimizer, phi, state, batches)
+        self.taken += len(batches) if found else 0
+        return found
 
     def _plan(self, network: Network, phi: Tensor, *xs: Tensor) -> Plan | None:
         """Return the plan for mini-batches like xs, all of one size; None where it is not covered."""

@@ -12,10 +12,9 @@
 
 struct Team {  // the threads that work on one task, and which of them this is
   int rank, size;
+  Barrier* barrier;
   void wait() const {
-    if (size > 1) {
-#pragma omp barrier
-    }
+    if (size > 1) barrier->wait(size);
   }
 };
 
@@ -37,8 +36,9 @@ struct Pass {
   }
   float* peaks_of(int block, int image) const {
     const Block& b = plan.blocks[block];
-    return b.pool == 1 ? y_of(block, image)
-                       : s.peaks[block].data() + (size_t)image * b.out_side * b.out_side * b.filters;
+    return b.pool == 1
+               ? y_of(block, image)
+               : s.peaks[block].data() + (size_t)image * b.out_side * b.out_side * b.filters;
   }
   float* dout_of(int image) const { return s.dout.data() + (size_t)image * plan.dout_size; }
   float* features_of(int image) const { return s.features.data() + (size_t)image * plan.flat; }
@@ -67,14 +67,16 @@ struct Pass {
 
   void backward(const int64_t* y, float weight) const {
     const int last = (int)plan.blocks.size() - 1;
-    each_image(last % 2 == 1, [&](int image) { differentiate(image, y[image], weight), collect(last, image); });
+    each_image(last % 2 == 1,
+               [&](int image) { differentiate(image, y[image], weight), collect(last, image); });
     team.wait();
     head_gradient();
     for (int block = last; block > 0; block--) {
       average(block);
       each_image(block % 2 == 0, [&](int image) {
         const Block& b = plan.blocks[block];
-        undo_norm(block, image, 0, b.out_side, dy_of(block, image) + b.dy_at[0], b.dy_side * b.filters);
+        undo_norm(block, image, 0, b.out_side, dy_of(block, image) + b.dy_at[0],
+                  b.dy_side * b.filters);
         undo_convolution(block, image), collect(block - 1, image);
       });
       team.wait();
@@ -160,7 +162,7 @@ struct Pass {
         squares += load(sums + (i * 2 + 1) * b.filters) + (float)b.positions * d * d;
       }
       squares = squares / ((float)plan.n * b.positions) + plan.eps;
-      vec inverse;
+      vec inverse{};
       for (int l = 0; l < LANES; l++) inverse[l] = 1 / std::sqrt(squares[l]);
       const vec scale = load(phi + b.gamma_at + c) * inverse;
       store(norm + c, scale);
@@ -398,7 +400,8 @@ struct Pass {
       const int positions = b.positions * std::min(b.group, plan.n - image);
       const int strips = pieces(positions, POSITIONS);
       for (int strip = 0; strip < strips; strip++) {
-        const int p = start(strip, positions, strips), now = start(strip + 1, positions, strips) - p;
+        const int p = start(strip, positions, strips),
+                  now = start(strip + 1, positions, strips) - p;
         const int width = pack(dy_of(block, image), b.dy_at.data() + p, now, b.filters, panels);
         multiply_transposed(x_of(block, image), b.at.data() + p, now, b.entries,
                             {panels, b.filters, width, now * width}, from, end,
@@ -416,8 +419,8 @@ struct Pass {
     return width;
   }
 
-  // An image's share of the first kernels' gradient. These are small: each image has its own, and the
-  // gradient of the convolution is used up while it lies in the nearest cache.
+  // An image's share of the first kernels' gradient. These are small: each image has its own, and
+  // the gradient of the convolution is used up while it lies in the nearest cache.
   void first_gradient(int image) const {
     const Block& b = plan.blocks[0];
     float *gradient = s.first_gradients.data() + (size_t)image * b.kernel_size(), *dy = scratch();
@@ -437,7 +440,8 @@ struct Pass {
     const int size = plan.blocks[0].kernel_size();
     for (int i = from; i < std::min(end, size); i++) {
       float sum = 0;
-      for (int image = 0; image < plan.n; image++) sum += s.first_gradients[(size_t)image * size + i];
+      for (int image = 0; image < plan.n; image++)
+        sum += s.first_gradients[(size_t)image * size + i];
       s.gradient[i] = sum;
     }
   }

@@ -6,7 +6,10 @@
 
 #pragma once
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <new>
+#include <thread>
 #include <vector>
 
 #include "products.h"
@@ -35,11 +38,11 @@ struct Block {  // 3x3 convolution with "same" padding, batch norm, max-pooling,
   int before, padded_side;                    // the input with zeros around it
   int pitch, padded_size;                     // numbers a row of that, and an image
   int conv_side, positions, out_side;         // of the convolution, and after pooling
-  int dy_side, dy_size;              // the gradient of the convolution, with zeros around it
-  int group;                         // images whose kernel gradients are summed in one go
-  int strip;                         // rows of outputs that are worked on in one go
-  int kernel_at, gamma_at, beta_at;  // in phi
-  std::vector<int> at, y_at, dy_at;  // of each position, in x, y and dy
+  int dy_side, dy_size;                   // the gradient of the convolution, with zeros around it
+  int group;                              // images whose kernel gradients are summed in one go
+  int strip;                              // rows of outputs that are worked on in one go
+  int kernel_at, gamma_at, beta_at;       // in phi
+  std::vector<int> at, y_at, dy_at;       // of each position, in x, y and dy
   std::vector<int> kernel_rows, entries;  // a kernel's three rows, and 9 C entries, from there in x
   std::vector<Parity> parities;
 
@@ -47,8 +50,35 @@ struct Block {  // 3x3 convolution with "same" padding, batch norm, max-pooling,
   int gradient_tiles() const { return pieces(9 * channels, most_rows(span(filters))); }
 };
 
+struct Barrier {  // for the threads of a team
+  alignas(64) std::atomic<int> arrived{0};
+  alignas(64) std::atomic<unsigned> round{0};
+
+  // Wait awake, as parts of a step take microseconds, less than it takes to be woken; but not for
+  // long: on a busy machine the thread that is waited for may need this one's processor.
+  void wait(int size) {
+    const unsigned here = round.load(std::memory_order_relaxed);
+    if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
+      arrived.store(0, std::memory_order_relaxed);
+      round.store(here + 1, std::memory_order_release);
+      return;
+    }
+    for (int i = 0; round.load(std::memory_order_acquire) == here; i++)
+      if (i < 500) pause();
+      else std::this_thread::yield();
+  }
+  static void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+};
+
 struct Space {  // what one team of threads writes to; the zeros around images stay zero
   std::vector<Numbers> x, y, peaks, dy, flipped, norm, sums, dsums;
+  std::unique_ptr<Barrier> barrier = std::make_unique<Barrier>();
   Numbers dout, features, logits, losses, gradient, first_gradients, scratch;
 };
 
@@ -115,8 +145,7 @@ static Space make_space(const Plan& plan) {
     const bool first = s.x.empty();
     s.x.push_back(zeros((size_t)plan.n * b.padded_size));
     s.y.push_back(zeros((size_t)plan.n * b.positions * b.filters));
-    s.peaks.push_back(
-        zeros(b.pool > 1 ? (size_t)plan.n * b.out_side * b.out_side * b.filters : 0));
+    s.peaks.push_back(zeros(b.pool > 1 ? (size_t)plan.n * b.out_side * b.out_side * b.filters : 0));
     s.dy.push_back(zeros(first ? 0 : (size_t)plan.n * b.dy_size));
     s.flipped.push_back(zeros(first ? 0 : b.kernel_size()));
     s.norm.push_back(zeros((size_t)plan.threads * 6 * b.filters));

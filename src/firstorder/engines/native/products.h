@@ -11,18 +11,20 @@
 #include <utility>
 #include <vector>
 
+// Tiles at their widest are 6 x 4 vectors of AVX-512's 32 registers, 8 x 2 of NEON's 32, of which
+// only some can be multiplied by one number, and 6 x 2 of 16: the rest hold what is multiplied.
+// Narrower ones have 8 rows at most, since each has an address, and there are 16 registers for
+// those or more.
 #if defined(__AVX512F__)
-constexpr int LANES = 16, REGISTERS = 32;
+constexpr int LANES = 16, WIDEST = 4, ACCUMULATORS = 24;
 #elif defined(__AVX__)
-constexpr int LANES = 8, REGISTERS = 16;
+constexpr int LANES = 8, WIDEST = 2, ACCUMULATORS = 12;
 #elif defined(__aarch64__)
-constexpr int LANES = 4, REGISTERS = 32;
+constexpr int LANES = 4, WIDEST = 2, ACCUMULATORS = 16;
 #else
-constexpr int LANES = 4, REGISTERS = 16;
+constexpr int LANES = 4, WIDEST = 2, ACCUMULATORS = 12;
 #endif
-// Tiles of 6 x 4 vectors where there are 32 registers, or 6 x 2 of 16: the rest hold what is
-// multiplied. Each row has its own address, and there are 16 registers for these or more.
-constexpr int WIDEST = REGISTERS / 8, ACCUMULATORS = 6 * WIDEST, MOST_ROWS = 8;
+constexpr int MOST_ROWS = 8;
 constexpr int IN_CACHE = 5000;  // numbers, 20 of the 32 kB that a core has nearest
 constexpr int POSITIONS = 96;   // at a time: so many rows of 64 numbers stay there too
 

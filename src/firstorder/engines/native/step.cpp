@@ -18,7 +18,8 @@ struct Vectors {  // of one task: weights, Adam's moments
   float *phi, *m, *v;
 };
 
-struct Tensors {  // each step's images (tasks, n, C, H, W) and labels (tasks, n); vectors (tasks, d)
+struct Tensors {  // each step's images (tasks, n, C, H, W) and labels (tasks, n); vectors (tasks,
+                  // d)
   const float* const* x;
   const int64_t* const* y;
   Vectors from, to;
@@ -60,9 +61,9 @@ static void each_task(Plan& plan, int tasks, F visit) {
 #else
     const int rank = 0, threads = 1;
 #endif
-    const Team team = apart ? Team{0, 1} : Team{rank, threads};
-    for (int i = apart ? next++ : 0; i < tasks; i = apart ? next++ : i + 1)
-      visit(i, team, plan.spaces[apart ? rank : 0]);
+    Space& space = plan.spaces[apart ? rank : 0];
+    const Team team = apart ? Team{0, 1, nullptr} : Team{rank, threads, space.barrier.get()};
+    for (int i = apart ? next++ : 0; i < tasks; i = apart ? next++ : i + 1) visit(i, team, space);
   }
 }
 
@@ -74,8 +75,17 @@ extern "C" {
 
 int lanes() { return LANES; }
 
+// What Python's mirrors of these are compared with.
+int optimizer_size() { return sizeof(Optimizer); }
+int tensors_size() { return sizeof(Tensors); }
+int plan_size(const Plan* plan) { return plan->size; }
+
+// Null where this is not a network that the code below computes.
 Plan* make_plan(int n, int channels, int side, int filters, int blocks, int stride, int pool,
                 int ways, float eps, int threads) {
+  if (std::min({n, channels, side, filters, blocks, ways, threads}) < 1 || filters % LANES ||
+      stride < 1 || stride > 2 || pool < 1 || pool > 2)
+    return nullptr;
   auto plan = std::make_unique<Plan>();
   plan->n = n, plan->ways = ways, plan->eps = eps, plan->threads = threads, plan->size = 0;
   plan->dout_size = plan->scratch_size = 0;
