@@ -37,6 +37,11 @@ MAPPING = [None]
 
 ALLOWED: dict[str, list[Any]] = {
     "seed": COUNT_OR_ZERO,
+    "runs": CHOICE,
+    "out": ["text"],
+    "include_*": CHOICE,
+    "compare": CHOICE,
+    "smoothing": [0],
     "ckpt_path": [*TEXT, None],
     "objective": [None],
     "split": CHOICE,
@@ -151,6 +156,7 @@ COMMANDS = {
     "train": (["train", GIVEN], ""),
     "show": (["show", "logger=csv"], ""),
     "prepare": (["prepare", "logger=csv"], ""),
+    "report": (["report"], ""),
     "evaluate": (["evaluate", "logger=csv", "ckpt_path=last.ckpt"], ""),
     **{f"analyze {name}": (["analyze", f"analysis={name}"], "analysis.") for name in ANALYSES},
     **{f"train data={name}": (["train", f"data={name}", GIVEN], "data.source.") for name in DATA},
@@ -225,4 +231,4 @@ def test_a_forbidden_value_ends_in_one_sentence_with_its_key(command: str) -> No
             assert "\n" not in said
             node._content[name] = copy.deepcopy(before)
             node._content[name]._set_parent(node)
-    assert told(cfg, "seed", 0) is None  # everything was put back
+    validate(cfg)  # everything was put back
