@@ -4,7 +4,7 @@ import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from firstorder.run.callbacks import SaveBeforeDying
-from firstorder.run.trainer import build_trainer
+from firstorder.run.trainer import TrainerConfig, build_trainer
 
 
 @pytest.mark.parametrize("folder", [None, "run"])
@@ -12,6 +12,7 @@ def test_only_a_run_with_a_folder_keeps_checkpoints_and_speaks_of_them(
     folder: str | None, tmp_path: Path
 ) -> None:
     """Training for an analysis leaves nothing behind, and so has no checkpoint to go on from."""
-    trainer = build_trainer(tmp_path / folder if folder else None, [], max_steps=1, progress=False)
+    config = TrainerConfig(max_steps=1, progress=False)
+    trainer = build_trainer(tmp_path / folder if folder else None, [], config)
     keepers = [c for c in trainer.callbacks if isinstance(c, ModelCheckpoint | SaveBeforeDying)]  # type: ignore[attr-defined]
     assert len(keepers) == (2 if folder else 0)
