@@ -7,10 +7,11 @@ from omegaconf import DictConfig
 
 import firstorder.analysis
 from firstorder.analysis.base import Analysis
-from firstorder.analysis.markdown import markdown
 from firstorder.cli.assembly import build
 from firstorder.cli.commands import entry, run_folder
 from firstorder.cli.schema import register_package
+from firstorder.figures.style import save
+from firstorder.results.markdown import markdown
 
 register_package(firstorder.analysis, lambda found: issubclass(found, Analysis))
 
@@ -25,8 +26,7 @@ def main(cfg: DictConfig) -> None:
     table.to_json(folder / "table.json", orient="records", indent=1, double_precision=15)
     summary = markdown(analysis.summarise(table))
     (folder / "summary.md").write_text(summary)
-    figure = analysis.draw(table)
-    figure.savefig(folder / f"{type(analysis).__name__.lower()}.png", dpi=150)
+    save(analysis.draw(table), folder / type(analysis).__name__.lower())
     print(summary)
     print(f"measured in {time.perf_counter() - start:.0f} s; results in {folder}")
 

@@ -19,7 +19,7 @@ def main(cfg: DictConfig) -> float | None:
     with Run(folder, config, checkpoint=checkpoint, job_type="eval") as run:
         seed_everything(cfg.seed, verbose=False)
         learner, datamodule = assemble(cfg, config)
-        learner.load_state_dict(checkpoint["state_dict"])
+        learner.restore(checkpoint)
         final_test(run, run.trainer(learner, datamodule), learner, datamodule)
     return learner.objective("test")
 

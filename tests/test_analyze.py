@@ -24,6 +24,7 @@ def test_one_command_leaves_a_table_a_summary_and_a_figure(
     assert json.loads((tmp_path / "run" / "table.json").read_text())
     assert (tmp_path / "run" / "summary.md").read_text() in done.stdout
     assert len(list((tmp_path / "run").glob("*.png"))) == 1
+    assert len(list((tmp_path / "run").glob("*.svg"))) == 1
 
 
 def test_a_setting_that_is_mistyped_is_named(script: Script, tmp_path: Path) -> None:

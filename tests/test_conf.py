@@ -1,25 +1,116 @@
-"""Every algorithm goes with every data set."""
+"""Every algorithm goes with every data set and every network, or is refused in one sentence."""
+
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 
 from firstorder.cli.assembly import assemble, plain
-from firstorder.cli.commands import CONF
+from firstorder.cli.commands import CONF, USER_ERRORS
+from firstorder.cli.messages import message
 from firstorder.cli.schema import register
 
-ALGORITHMS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
-DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
+ALGORITHMS, DATA, MODELS = (
+    sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    for group in ("algo", "data", "model")
+)
 # What has no default because only the user can say it.
 GIVEN = {"learn2learn": ["data.source.factory=package.module:function"]}
+# A network of convolutions takes images.
+REFUSED = {("sinusoid", "conv4"), ("sinusoid", "conv4_pool")}
+
+
+def composed(*overrides: str) -> DictConfig:
+    register()
+    given = [each for o in overrides for each in GIVEN.get(o.removeprefix("data="), [])]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", [*overrides, "logger=csv", *given])
 
 
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_every_algorithm_composes_with_every_data_set(algo: str, data: str) -> None:
-    register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", [f"algo={algo}", f"data={data}", "logger=csv", *GIVEN.get(data, [])])
+    cfg = composed(f"algo={algo}", f"data={data}")
     learner, datamodule = assemble(cfg, plain(cfg))
     assert learner.algorithm.name == algo
     assert datamodule.source.name == data
     assert learner.algorithm.support_steps >= 1
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_network_is_made_for_every_data_set_or_refused(model: str, data: str) -> None:
+    """With every algorithm: the configs of the three groups name each other nowhere."""
+    cfg = composed(f"model={model}", f"data={data}")
+    if (data, model) in REFUSED:
+        with pytest.raises(USER_ERRORS) as caught:
+            assemble(cfg, plain(cfg))
+        assert message(caught.value).startswith(f"data={data} has inputs of shape (1,)")
+        return
+    learner, datamodule = assemble(cfg, plain(cfg))  # tries the network on inputs of the shape
+    assert learner.network.initial().numel() > 0
+    for algo in ALGORITHMS:
+        with_algo = composed(f"model={model}", f"data={data}", f"algo={algo}")
+        assert plain(with_algo)["model"] == plain(cfg)["model"]
+
+
+def test_a_size_that_is_given_wins_over_the_sources() -> None:
+    cfg = composed("data=cifarfs", "data.source.image_size=40", "model.filters=3")
+    assert cfg.model.image_size == 40
+    assert composed("data=cifarfs", "model.image_size=84").model.image_size == 84
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.image_size=40", "does not take inputs of shape (1, 28, 28)"),
+        ("model.in_channels=3", "does not take inputs of shape (1, 28, 28)"),
+        ("model.num_classes=3", "gives 3 outputs"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused_before_data_are_read(
+    override: str, words: str
+) -> None:
+    cfg = composed("data=glyphs", override)
+    with pytest.raises(ValueError, match="see the settings of model") as caught:
+        assemble(cfg, plain(cfg))
+    assert words in str(caught.value)
+
+
+def test_an_algorithms_own_values_win_over_those_published_for_the_data(tmp_path: Path) -> None:
+    """Defaults of the class < published for the data < the algorithm's file < the command line."""
+    for part in CONF.rglob("*.yaml"):
+        copy = tmp_path / part.relative_to(CONF)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(part.read_text())
+    (tmp_path / "algo" / "slow.yaml").write_text("defaults: [reptile]\ninner_steps: 77\n")
+    (tmp_path / "experiment").mkdir(exist_ok=True)
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\nalgo: {inner_steps: 88}\ndata: {train_shots: 99}\n"
+    )
+    register()
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        for overrides, steps in {
+            ("algo=reptile",): 5,
+            ("algo=slow",): 77,
+            ("algo=slow", "experiment=mine"): 88,
+            ("algo=slow", "experiment=mine", "algo.inner_steps=3"): 3,
+        }.items():
+            cfg = compose("train", ["data=omniglot", *overrides])
+            assert cfg.algo.inner_steps == steps
+            assert cfg.algo.meta_batch_size == 5  # published
+            assert cfg.algo.outer_lr == 1.0  # the class's
+            assert cfg.data.train_shots == (99 if "experiment=mine" in overrides else 10)
+
+
+def test_published_values_stand_as_the_paper_has_them() -> None:
+    """Tables 3 and 4."""
+    for data, (steps, batch, shots, eval_batch) in {
+        "omniglot": (5, 10, 10, 5),
+        "miniimagenet": (8, 10, 15, 15),
+    }.items():
+        cfg = composed(f"data={data}")
+        assert (cfg.algo.inner_steps, cfg.algo.inner_batch_size) == (steps, batch)
+        assert (cfg.data.train_shots, cfg.eval.inner_batch_size) == (shots, eval_batch)
+        assert OmegaConf.select(cfg, "algo.inner_lr") == 0.001

@@ -10,11 +10,9 @@ import pytest
 from tests.conftest import ROOT, TINY, Script
 
 README = (ROOT / "README.md").read_text()
-EXAMPLES = {
-    path: block
-    for block in re.findall(r"```(?:python|yaml)\n(.*?)```", README, flags=re.S)
-    for path in [block.split("\n", 1)[0].removeprefix("# ")]
-}
+EXAMPLES = dict(  # file -> what a reader pastes into it, whole
+    re.findall(r"`([\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", README, flags=re.S)
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +23,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.egg-info"))
     for path, block in EXAMPLES.items():
         assert not (ROOT / path).exists(), f"the example {path} would overwrite a file"
-        (folder / path).write_text(block.split("\n", 1)[1])
+        (folder / path).write_text(block)
     return folder
 
 

@@ -5,13 +5,13 @@ repeats it. Numbers are finite, and a whole number is neither a float nor a bool
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import cache, wraps
 from typing import Annotated, Any, ParamSpec, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from firstorder.messages import nearest
 
@@ -23,6 +23,7 @@ Seed = Annotated[int, Ge(0), Lt(2**32)]  # what numpy and torch both take
 StepSize = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Filename = Annotated[str, Len(1)]
+FunctionPath = Annotated[str, Field(pattern=r"^[\w.]+:[A-Za-z_]\w*$")]
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 BOUNDS = {
@@ -36,6 +37,7 @@ BOUNDS = {
     "bool_type": "must be true or false",
     "string_type": "must be text",
     "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must be of the form package.module:function",
     "too_short": "must hold at least {min_length}",
     "too_long": "must hold at most {max_length}",
     "dict_type": "must be a mapping, {{name: value}}",
@@ -44,6 +46,17 @@ BOUNDS = {
     "list_type": "must be a list",
 }
 P = ParamSpec("P")
+
+
+def one_of_names(known: Iterable[str]) -> AfterValidator:
+    """Return what makes a type of text, `Annotated[str, ...]`, allow these names only."""
+
+    def is_known(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"is not known{nearest(name, known)}")
+        return name
+
+    return AfterValidator(is_known)
 
 
 def check(key: str, value: Any, declared: Any) -> None:
@@ -111,6 +124,8 @@ def violation(key: str, value: Any, declared: Any, error: ValidationError) -> st
             key, value = f"{key}[{step}]", value[step]
     if first["type"] == "literal_error":
         return f"{key}={shown(value)} is not known{nearest(shown(value), choices(declared))}"
+    if first["type"] == "value_error":  # a validator of our own, such as `one_of_names`
+        return f"{key}={shown(value)} {first['ctx']['error']}"
     limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in first.get("ctx", {}).items()}
     bound = BOUNDS[first["type"]].format(**limits) if first["type"] in BOUNDS else first["msg"]
     return f"{key}={shown(value)} {bound}"

@@ -12,7 +12,7 @@ from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.sinusoid import Sinusoid
 from firstorder.run.learner import MetaLearner
-from firstorder.run.trainer import LAST, build_trainer
+from firstorder.run.trainer import LAST, TrainerConfig, build_trainer
 
 SETTINGS = {
     "inner_steps": 3, "inner_batch_size": 5, "inner_lr": 0.01, "inner_optimizer": "sgd",
@@ -45,10 +45,10 @@ def test_a_network_with_dropout_resumes_to_the_same_bits(parallel: bool, tmp_pat
     def fit(folder: Path, *extra: Callback, noise: int, resume: bool = False) -> torch.Tensor:
         learner, data = learner_and_data(Reptile(**SETTINGS, parallel=parallel))
         torch.manual_seed(noise)  # what else is drawn in the process must not matter
-        trainer = build_trainer(
-            folder, [], max_steps=4, accelerator="cpu", progress=False, compile="never",
-            checkpoint_every=1,
-        )  # fmt: skip
+        config = TrainerConfig(
+            max_steps=4, accelerator="cpu", progress=False, compile="never", checkpoint_every=1
+        )
+        trainer = build_trainer(folder, [], config)
         trainer.callbacks.extend(extra)  # type: ignore[attr-defined]
         trainer.fit(learner, data, ckpt_path=folder / "checkpoints" / LAST if resume else None)
         return learner.phi.detach()

@@ -3,8 +3,9 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from firstorder.algo import Reptile
 from firstorder.cli.assembly import build
-from firstorder.cli.commands import CONF
+from firstorder.cli.commands import CONF, overrides_first
 from firstorder.cli.messages import message
 from firstorder.cli.schema import register
 
@@ -41,3 +42,42 @@ def test_the_outermost_sentence_is_the_users() -> None:
     error = ValueError("the archive is cut off")
     error.__cause__ = EOFError("ran out of input")
     assert message(error) == "the archive is cut off"
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("data=omniglot --multirun seed=0,1", "data=omniglot seed=0,1 --multirun"),
+        ("--config-dir mine seed=1 ~logger", "seed=1 ~logger --config-dir mine"),
+        ("--cfg job seed=1 --resolve", "seed=1 --cfg job --resolve"),
+        ("--config-name=train +a.b=c", "+a.b=c --config-name=train"),
+        ("seed=1 --info", "seed=1 --info"),
+    ],
+)
+def test_options_may_stand_among_overrides(given: str, taken: str) -> None:
+    assert overrides_first(given.split()) == taken.split()
+
+
+@pytest.mark.parametrize(
+    ("lr", "optimizer", "is_taken"),
+    [(1.0, "SGD", True), (1.0, "Adam", False), (0.001, "Adam", True), (1.0, "Adadelta", True)],
+)
+def test_the_step_of_interpolation_is_not_taken_for_one_of_adam(
+    lr: float, optimizer: str, is_taken: bool
+) -> None:
+    settings = {"inner_steps": 2, "inner_batch_size": 1, "inner_lr": 0.1}
+    if is_taken:
+        Reptile(**settings, outer_lr=lr, outer_optimizer=optimizer)  # type: ignore[arg-type]
+        return
+    with pytest.raises(ValueError, match=r"algo.outer_lr=1.0 .* add algo.outer_lr=0.001"):
+        Reptile(**settings, outer_lr=lr, outer_optimizer=optimizer)  # type: ignore[arg-type]
+
+
+def test_options_of_the_outer_optimizer_are_taken_and_tried() -> None:
+    adam = ["algo.outer_optimizer=Adam", "algo.outer_lr=0.001"]
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        found = build(compose("train", [*adam, "algo.outer_options={betas:[0.5,0.9]}"]), "algo")
+        assert found.outer_options == {"betas": (0.5, 0.9)}
+        with pytest.raises(ValueError, match=r"algo.outer_options=.*foo.*Adam"):
+            build(compose("train", [*adam, "algo.outer_options={foo:1}"]), "algo")

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from lightning import Trainer
@@ -92,6 +94,29 @@ def test_an_update_that_is_not_finite_stops_before_it_is_taken() -> None:
         module.layers[0].weight.fill_(float("nan"))  # type: ignore[operator]
     with pytest.raises(NotFiniteError, match="outer iteration 0 is not finite"):
         fit(Reptile(**SETTINGS), module=module)
+
+
+def test_a_learner_is_rebuilt_from_its_checkpoint_alone(tiny_run: Path) -> None:
+    path = tiny_run / "checkpoints" / "last.ckpt"
+    learner = MetaLearner.load_from_checkpoint(path)
+    assert learner.algorithm.name == "reptile"
+    saved = torch.load(path, weights_only=True)["state_dict"]
+    assert torch.equal(learner.phi, saved["meta_parameters.phi"])
+
+
+def test_frozen_weights_come_back_with_the_checkpoint() -> None:
+    def learner() -> MetaLearner:
+        module = MLP(hidden=[8])
+        module.layers[0].weight.requires_grad_(False)  # type: ignore[operator]
+        return MetaLearner(Reptile(**SETTINGS), module, Regression(), outer_steps=1)
+
+    torch.manual_seed(0)
+    one, other = learner(), learner()
+    checkpoint = {"state_dict": one.state_dict()}
+    one.on_save_checkpoint(checkpoint)
+    other.restore(checkpoint)
+    x = torch.rand(3, 1)
+    assert torch.equal(other.network(other.phi, x), one.network(one.phi, x))
 
 
 def test_evaluation_leaves_the_weights_and_the_inner_state_alone() -> None:

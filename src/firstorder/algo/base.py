@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,15 +13,23 @@ from torch.utils._pytree import tree_map
 
 from firstorder.inner_loop import Batch, InnerLoop, Loss, adapt, repeat_for_tasks
 from firstorder.inner_optimizer import InnerOptimizer, State
-from firstorder.messages import one_of
 from firstorder.meta_gradient import Meta, MetaGradient
 from firstorder.network import Layout, Network
 from firstorder.outer_schedule import SCHEDULES
-from firstorder.settings import Count, CountOrZero, NonNegative, StepSize, check_fields
+from firstorder.settings import (
+    Count,
+    CountOrZero,
+    NonNegative,
+    StepSize,
+    check_fields,
+    one_of_names,
+)
 from firstorder.task.episode import Episode
 from firstorder.task.loss import SumOverTasks
 
 # Those of torch.optim that step a dense vector without a closure.
+InnerOptimizerName = Annotated[str, one_of_names(InnerOptimizer.by_name)]
+ScheduleName = Annotated[str, one_of_names(SCHEDULES)]
 OuterOptimizer = Literal[
     "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD",
 ]  # fmt: skip
@@ -78,7 +86,7 @@ class MetaAlgorithm(ABC):
     inner_steps: Count
     inner_batch_size: Count
     inner_lr: StepSize
-    inner_optimizer: str = "adam"
+    inner_optimizer: InnerOptimizerName = "adam"
     inner_options: dict[str, Any] = field(default_factory=dict)
     loss_reduction: Literal["sum", "mean"] = "sum"
     replacement: bool = False
@@ -87,7 +95,7 @@ class MetaAlgorithm(ABC):
     parallel: bool = False
     outer_lr: StepSize = 1.0
     outer_lr_final: NonNegative = 0.0
-    outer_schedule: str = "linear"
+    outer_schedule: ScheduleName = "linear"
     outer_optimizer: OuterOptimizer = "SGD"
     outer_options: dict[str, Any] = field(default_factory=dict)
 
@@ -97,14 +105,19 @@ class MetaAlgorithm(ABC):
             raise ValueError(
                 "algo.tail_shots sets the last mini-batch aside, so algo.inner_steps must be at least 2"
             )
-        one_of("algo.inner_optimizer", self.inner_optimizer, InnerOptimizer.by_name)
-        one_of("algo.outer_schedule", self.outer_schedule, SCHEDULES)
         if self.outer_optimizer in MOVE_BY_LR and self.outer_lr >= 0.1:
             raise ValueError(
                 f"algo.outer_lr={self.outer_lr} is too much for algo.outer_optimizer="
                 f"{self.outer_optimizer}, which moves every weight by about that at each step: add"
                 " algo.outer_lr=0.001"
             )
+        try:
+            _ = self.optimizer
+        except TypeError as error:
+            raise ValueError(
+                f"algo.inner_options={self.inner_options} does not go with algo.inner_optimizer="
+                f"{self.inner_optimizer}: {error}"
+            ) from None
         if self.outer_options:
             object.__setattr__(self, "outer_options", self._checked_options())
 

@@ -102,7 +102,7 @@ class SineWave(Analysis):
             ValueError: it is not a checkpoint, or one of another network or inner optimiser.
         """
         try:
-            learner.load_state_dict(read_checkpoint(path)["state_dict"])
+            learner.restore(read_checkpoint(path))
         except RuntimeError as error:
             raise ValueError(
                 f"{path} does not fit this network and inner optimiser: give analysis the settings of"

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from firstorder.algo import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
-from firstorder.cli.shapes import check_fit, measure
+from firstorder.cli.shapes import check_fit
 from firstorder.cli.validation import check_together, check_tree, plain_value
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.source import TaskSource
@@ -27,14 +27,6 @@ def build(cfg: DictConfig, key: str) -> Any:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
         raise error.__cause__ or error from None
-
-
-def from_source(what: str, default: int, *, _root_: DictConfig) -> int:
-    """Resolve `${source:what,default}`, a size that a network takes from the source; see `measure`."""
-    return measure(build(_root_, "data.source"), what, _root_.data.ways, default)
-
-
-OmegaConf.register_new_resolver("source", from_source, replace=True)
 
 
 def assemble(cfg: DictConfig, config: dict[str, Any]) -> tuple[MetaLearner, EpisodeDataModule]:

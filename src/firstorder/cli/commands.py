@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import firstorder.cli.resolvers  # noqa: F401 (registers them)
 from firstorder.cli.messages import message
 from firstorder.cli.schema import register
 from firstorder.cli.validation import validate

@@ -14,7 +14,7 @@ from pkgutil import iter_modules
 from types import ModuleType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from torch import nn
@@ -63,6 +63,8 @@ class TopConfig:
         objective: the score that a run returns, for a sweeper to maximise: that of the last
             validation ("val") or of the final test ("test"); nothing where None. It is the
             transductive accuracy, or the mean squared error with a minus sign.
+        scale: the fraction of a whole experiment that is run: iterations, and tasks with a floor.
+        label: the experiment's place in the paper.
         split: the split to show.
         episodes: how many to show.
         query_shots: query images a class to show.
@@ -71,6 +73,8 @@ class TopConfig:
     seed: Seed = 0
     ckpt_path: Filename | None = None
     objective: Literal["val", "test"] | None = "val"
+    scale: Annotated[float, Gt(0), Le(1)] = 1.0
+    label: dict[str, Any] | None = None
     split: Literal["train", "val", "test"] = "test"
     episodes: Annotated[int, Ge(1), Le(1000)] = 4
     query_shots: Count = 5

@@ -16,6 +16,7 @@ from torch import nn
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
 from firstorder.messages import nearest
+from firstorder.results.settings import ReportSettings
 from firstorder.settings import check, declarations, shown
 from firstorder.task.base import TaskKind
 
@@ -25,6 +26,7 @@ BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
     "source": ("a source of tasks", lambda found: hasattr(found, "draw")),
     "model": ("a network", lambda found: issubclass(found, nn.Module)),
 }
+TOP = {**declarations(TopConfig), **declarations(ReportSettings)}  # keys at the top of a config
 FIRST = ("data", "algo", "trainer")  # a mistake in these is named before what follows from it
 
 
@@ -38,12 +40,12 @@ def validate(cfg: DictConfig) -> None:
         ValueError: a setting is not what its declaration allows, or does not go with another.
         OmegaConfBaseException: one is missing, or refers to what is not there.
     """
-    is_partial, known = "algo" not in cfg, declarations(TopConfig)
+    is_partial, known = "ckpt_path" in cfg and "algo" not in cfg, TOP
     for key in sorted(map(str, cfg), key=lambda key: key not in FIRST):
         if key not in known:
             raise ValueError(f"there is no setting {key}{nearest(key, known.keys() & cfg.keys())}")
         check_tree(key, plain_value(cfg, key), known[key], is_partial)
-    if not is_partial:
+    if "algo" in cfg:
         check_together(cfg)
 
 
@@ -126,9 +128,19 @@ def check_together(cfg: DictConfig) -> None:
     Raises:
         ValueError: some do not go together.
     """
+    check_scale(cfg)
     check_ranks(cfg)
     check_objective(cfg)
     check_shots(cfg)
+
+
+def check_scale(cfg: DictConfig) -> None:
+    """Check that there is an experiment to be scaled."""
+    if cfg.scale != 1 and cfg.label is None:
+        raise ValueError(
+            f"scale={cfg.scale} shortens a published experiment and none is chosen: add experiment=...,"
+            " or set trainer.max_steps"
+        )
 
 
 def check_ranks(cfg: DictConfig) -> None:

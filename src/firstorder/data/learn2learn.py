@@ -14,7 +14,7 @@ from firstorder.data.interop import import_learn2learn
 from firstorder.data.source import Task, TaskSizeError
 from firstorder.data.taskset import draw_images, first_image, meta_dataset
 from firstorder.folders import cache_root, make_folder
-from firstorder.settings import Filename
+from firstorder.settings import FunctionPath
 from firstorder.task.classification import Classification
 
 
@@ -40,7 +40,7 @@ class Learn2Learn:
     name = "learn2learn"
     kind = Classification()
 
-    def __init__(self, factory: Filename) -> None:
+    def __init__(self, factory: FunctionPath) -> None:
         module, _, function = factory.partition(":")
         if not (module and function.isidentifier()):
             raise ValueError(

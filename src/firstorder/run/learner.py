@@ -3,9 +3,11 @@
 import gc
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import get_class, instantiate
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta, MetaGradient
 from firstorder.network import Network
+from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.scores import CollectScores, TaskScores
 from firstorder.task.base import Example, Scores, TaskKind
 from firstorder.task.episode import Episode
@@ -264,7 +267,45 @@ class MetaLearner(LightningModule):
         checkpoint["constants"] = self.network.constants()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.network.set_constants(checkpoint.get("constants", {}))
+        """Put back what is not learnt; a training run goes on with the same only.
+
+        Raises:
+            ValueError: the frozen parameters are others than those of the checkpoint.
+        """
+        then, now = checkpoint["constants"], self.network.constants()
+        if self._trainer is not None and then.keys() == now.keys():
+            for name, tensor in now.items():
+                if not torch.equal(tensor.cpu(), then[name].to(tensor.dtype)):
+                    raise ValueError(
+                        f"the checkpoint was written with other frozen weights: {name} of"
+                        f" {type(self.network.module).__name__} differs; resume with the same network"
+                    )
+        self.network.set_constants(then)
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Take over everything that a checkpoint remembers of what was learnt."""
+        self.on_load_checkpoint(checkpoint)
+        self.load_state_dict(checkpoint["state_dict"])
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: Any = None, **changes: Any
+    ) -> "MetaLearner":
+        """Rebuild the learner of a run from its checkpoint alone; `changes` replace its arguments."""
+        checkpoint = read_checkpoint(checkpoint_path)
+        config = checkpoint["config"]
+        source: Any = get_class(config["data"]["source"]["_target_"])
+        arguments = {
+            "algorithm": instantiate(config["algo"], _convert_="all"),
+            "module": instantiate(config["model"], _convert_="all"),
+            "kind": source.kind,
+            "outer_steps": config["trainer"]["max_steps"],
+            "evaluation": instantiate(config["eval"], _convert_="all"),
+            "config": config,
+        }
+        learner = cls(**{**arguments, **changes})
+        learner.restore(checkpoint)
+        return learner.to(map_location)
 
 
 def are_finite(tensors: Iterable[Tensor]) -> bool:

@@ -1,0 +1,106 @@
+"""The three findings of Section 6, each with our measurement."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from firstorder.results.cells import place
+from firstorder.results.paper import (
+    FIGURES,
+    NON_TRANSDUCTIVE,
+    SEPARATE_TAIL,
+    SHARED_CYCLING,
+    TRANSDUCTIVE,
+)
+from firstorder.results.runs import RunRecord
+from firstorder.results.statistics import Difference, paired_contrast
+
+MORE_STEPS = "More inner steps help a sum of gradients (Reptile) more than the last one (FOMAML)"
+TWO_STEPS = "Two-step Reptile (g1 + g2) is worse than two-step FOMAML (g2)"
+OVERLAP = "Shared-tail FOMAML with cycling falls once its last batch overlaps with earlier ones"
+APART = "Separate-tail FOMAML does not fall there"
+
+
+def findings(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+    """Return a line for each finding, protocol and scale: the expected sign, and the differences found.
+
+    Columns: `finding`, `protocol`, `steps`, `what` is compared, `expected` ("> 0", "< 0", "about 0"),
+    `mean`, `low`, `high`, `tasks`; a finding that was not measured has one line without numbers.
+    """
+    rows = [*figure3_rows(groups, runs), *overlap_rows(groups, runs)]
+    measured = {row["finding"] for row in rows}
+    rows += [{"finding": name} for name in (MORE_STEPS, TWO_STEPS, OVERLAP) if name not in measured]
+    columns = ["finding", "protocol", "steps", "what", "expected", "mean", "low", "high", "tasks"]
+    order = [MORE_STEPS, TWO_STEPS, OVERLAP, APART]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values("finding", key=lambda c: c.map(order.index), kind="stable")
+
+
+def by_place(found: pd.DataFrame) -> Iterator[tuple[str, int, dict[tuple[str, float], tuple]]]:
+    """Yield (protocol, steps, the runs' names by (series, x)) where each place has one group."""
+    for protocol in (TRANSDUCTIVE, NON_TRANSDUCTIVE):
+        here = found[found["protocol"] == protocol]
+        for steps in sorted(set(here["steps"]), reverse=True):
+            alike = here[here["steps"] == steps]
+            alike = alike[~alike.duplicated(["series", "x"], keep=False)]
+            keys = zip(alike["series"], alike["x"].fillna(0.0), strict=True)
+            yield protocol, steps, dict(zip(keys, alike["runs"], strict=True))
+
+
+def contrast(
+    terms: Sequence[tuple[float, tuple | None]], protocol: str, runs: Mapping[str, RunRecord]
+) -> Difference | None:
+    """Return a weighted sum of groups of runs, given by name; None where one is missing or unlike."""
+    if not all(names for _, names in terms):
+        return None
+    series = [(weight, [(runs[name], protocol) for name in names or ()]) for weight, names in terms]
+    try:
+        return paired_contrast(series)
+    except ValueError:  # other test tasks
+        return None
+
+
+def row(finding: str, protocol: str, steps: int, what: str, expected: str, d: Difference) -> dict:
+    """Return a line of the table."""
+    return {
+        "finding": finding, "protocol": protocol, "steps": steps, "what": what, "expected": expected,
+        "mean": d.mean, "low": d.low, "high": d.high, "tasks": d.tasks,
+    }  # fmt: skip
+
+
+def figure3_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
+    """Yield the lines that Figure 3 gives."""
+    four, two = "g1 + g2 + g3 + g4", "g1 + g2"
+    contrasts = (
+        (MORE_STEPS, f"[{four}] - [{two}]", "> 0", ((1, four), (-1, two))),
+        (MORE_STEPS, "[g4] - [g2]", "> 0", ((1, "g4"), (-1, "g2"))),
+        (MORE_STEPS, "the first of these less the second", "> 0",
+         ((1, four), (-1, two), (-1, "g4"), (1, "g2"))),
+        (TWO_STEPS, f"[{two}] - [g2]", "< 0", ((1, two), (-1, "g2"))),
+    )  # fmt: skip
+    found = place(groups, "figure3", FIGURES["figure3"].data)
+    for protocol, steps, known in by_place(found):
+        for finding, what, expected, terms in contrasts:
+            chosen = [(float(weight), known.get((name, 0.0))) for weight, name in terms]
+            if d := contrast(chosen, protocol, runs):
+                yield row(finding, protocol, steps, what, expected, d)
+
+
+def overlap_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
+    """Yield the lines that Figures 4a and 4b give: the last point before the bend and those after."""
+    for artefact in ("figure4a", "figure4b"):
+        layout = FIGURES[artefact]
+        assert layout.bend is not None
+        for protocol, steps, known in by_place(place(groups, artefact, layout.data)):
+            for finding, series, expected in (
+                (OVERLAP, SHARED_CYCLING, "< 0"),
+                (APART, SEPARATE_TAIL, "about 0"),
+            ):
+                xs = sorted(x for name, x in known if name == series)
+                before = [x for x in xs if x <= layout.bend]
+                for x in (x for x in xs if x > layout.bend and before):
+                    terms = [(1.0, known[series, x]), (-1.0, known[series, before[-1]])]
+                    d = contrast(terms, protocol, runs)
+                    if d:
+                        what = f"{layout.axis} {x:g} - {before[-1]:g}"
+                        yield row(finding, protocol, steps, what, expected, d)

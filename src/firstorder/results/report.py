@@ -1,0 +1,101 @@
+"""From run folders to tables, figures, REPORT.md and one HTML page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from firstorder.results import table as tables
+from firstorder.results.cells import cells, reduced_cells
+from firstorder.results.drawings import copy_analyses, draw_figure
+from firstorder.results.page import Section, as_html, as_markdown
+from firstorder.results.paper import FIGURES, TABLES
+from firstorder.results.runs import Found, RunRecord, find_runs, read_run
+from firstorder.results.sections import (
+    comparison_section,
+    findings_section,
+    left_out_section,
+    other_section,
+    runs_section,
+    sine_wave_section,
+    summary_section,
+    table_section,
+)
+from firstorder.results.settings import ReportSettings
+from firstorder.results.statistics import summarise
+
+TITLE = "On First-Order Meta-Learning Algorithms, measured again"
+
+
+def write_report(settings: ReportSettings) -> Found:
+    """Write the report; the same run records give the same bytes.
+
+    Returns:
+        the runs that were read, and those that were left out.
+    """
+    paths, out = [Path(path) for path in settings.runs], Path(settings.out)
+    found = find_runs(
+        paths, include_dirty=settings.include_dirty, include_failed=settings.include_failed
+    )
+    asked = [read_run(Path(path), path) for path in settings.compare]
+    runs = {run.name: run for run in found.runs}
+    table = tables.tidy(found.runs)
+    groups = summarise(table, runs)
+    drawn = out / "figures"
+    drawn.mkdir(parents=True, exist_ok=True)
+    tables.write(table, out)
+    compared, differences = comparison_section(groups, runs, asked)
+    findings, measured = findings_section(groups, runs)
+    for name, frame in {"comparisons": differences, "findings": measured}.items():
+        write_csv(frame, out / f"{name}.csv")
+    sections = [
+        summary_section(found),
+        *(write_table(artefact, groups, runs, out) for artefact in TABLES),
+        compared,
+        findings,
+        *analysis_sections(groups, paths, drawn),
+        *(
+            figure_section(artefact, groups, runs, drawn, settings.smoothing)
+            for artefact in FIGURES
+        ),
+        other_section(groups),
+        runs_section(table, runs),
+        left_out_section(found),
+    ]
+    (out / "REPORT.md").write_text(as_markdown(TITLE, sections, out))
+    (out / "report.html").write_text(as_html(TITLE, sections))
+    return found
+
+
+def write_table(
+    artefact: str, groups: pd.DataFrame, runs: dict[str, RunRecord], out: Path
+) -> Section:
+    """Write a table of the paper's as CSV and Markdown, and return its section."""
+    full, reduced = cells(groups, artefact, runs), reduced_cells(groups, artefact, runs)
+    parts = [frame for frame in (full, reduced) if len(frame)]
+    write_csv(pd.concat(parts, ignore_index=True), out / f"{artefact}.csv")
+    section = table_section(artefact, groups, runs)
+    (out / f"{artefact}.md").write_text(as_markdown(section.title, [section], out))
+    return section
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV; whole numbers stay whole where some are missing."""
+    table.convert_dtypes().to_csv(path, index=False, lineterminator="\n", float_format="%.8g")
+
+
+def analysis_sections(groups: pd.DataFrame, paths: Sequence[Path], folder: Path) -> list[Section]:
+    """Return the sections of Figures 1 and 2, which analyses draw."""
+    waves = copy_analyses(paths, "SineWave", folder / "figure1")
+    manifolds = copy_analyses(paths, "Manifolds", folder / "figure2")
+    text = [] if manifolds else ["Not run: `python src/analyze.py analysis=manifolds`."]
+    second = Section("Figure 2: manifolds of solutions", text, pictures=manifolds)
+    return [sine_wave_section(groups, waves), second]
+
+
+def figure_section(
+    artefact: str, groups: pd.DataFrame, runs: dict[str, RunRecord], folder: Path, smoothing: float
+) -> Section:
+    """Return the section of a figure of Section 6, its pictures written."""
+    pictures = draw_figure(artefact, groups, runs, folder, smoothing)
+    return Section(FIGURES[artefact].title, [] if pictures else ["Not run."], pictures=pictures)

@@ -1,0 +1,22 @@
+"""Make tables, figures and a page of runs: python src/report.py runs=[outputs] out=docs/results."""
+
+from omegaconf import DictConfig
+
+from firstorder.cli.assembly import plain
+from firstorder.cli.commands import entry
+from firstorder.results.report import write_report
+from firstorder.results.settings import ReportSettings
+
+
+@entry("report")
+def main(cfg: DictConfig) -> None:
+    """Write the report, and say what it counts and what it leaves out."""
+    settings = ReportSettings(**plain(cfg))
+    found = write_report(settings)
+    for name, reason in found.left_out:
+        print(f"left out: {name}: {reason}")
+    print(f"{len(found.runs)} runs are reported in {settings.out}/report.html")
+
+
+if __name__ == "__main__":
+    main()
