@@ -184,13 +184,17 @@ class MetaLearner(LightningModule):
             before, after = torch.stack(self._losses).mean(0).tolist()
             self._losses.clear()
             losses = {"train/loss_before": before, "train/loss_after": after}
-            self.log_dict(losses, prog_bar=True, logger=False)
-            done = self.global_step - 1  # iterations are counted from 0
-            for logger in self.loggers:
-                logger.log_metrics(
-                    {**losses, "train/outer_lr": self.algorithm.outer_lr_at(self.context(done))},
-                    step=done,
-                )
+            done = self.context(self.global_step - 1)
+            self._log(losses, {"train/outer_lr": self.algorithm.outer_lr_at(done)})
+
+    def _log(self, metrics: dict[str, float], not_shown: Mapping[str, float] | None = None) -> None:
+        """Log a line at the last iteration, counted from 0, and show it in the progress bar.
+
+        Lightning's own count of it is ahead after a resume from a run's end.
+        """
+        self.log_dict(metrics, prog_bar=True, logger=False)
+        for logger in self.loggers:
+            logger.log_metrics({**metrics, **(not_shown or {})}, step=self.global_step - 1)
 
     def adapt(self, task: Episode) -> Tensor:
         """Return the weights, (d,), that evaluation's inner loop reaches on one task of floats."""
@@ -217,8 +221,7 @@ class MetaLearner(LightningModule):
         self.validated = self.collect_scores.collected()
         data = getattr(self.trainer, "datamodule", None)
         prefix = data.monitor_prefix if isinstance(data, EpisodeDataModule) else "val"
-        for name, values in self.validated.scores.items():
-            self.log(f"{prefix}/{name}", values.mean(), prog_bar=True)
+        self._log({f"{prefix}/{k}": v.mean().item() for k, v in self.validated.scores.items()})
 
     def on_test_start(self) -> None:
         self._curve.clear()
@@ -233,7 +236,8 @@ class MetaLearner(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self.tested = self.collect_scores.collected()
-        self.log_dict({f"test/{k}": values.mean() for k, values in self.tested.scores.items()})
+        means = {f"test/{k}": values.mean() for k, values in self.tested.scores.items()}
+        self.log_dict(means, logger=False)  # trainer.test returns them; results.json holds them
 
     @property
     def adaptation_curve(self) -> dict[str, Any]:
