@@ -11,15 +11,18 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import firstorder.cli.resolvers  # noqa: F401 (registers them)
+from firstorder.cli import sweeps
 from firstorder.cli.messages import message
+from firstorder.cli.resuming import go_on
 from firstorder.cli.schema import register
-from firstorder.cli.validation import validate
+from firstorder.cli.validation import run_mode, validate
 
 CONF = Path(__file__).parents[3] / "conf"
 SHOW_TRACE = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -39,22 +42,40 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
     def decorate(main: Job) -> Callable[[], None]:
         @wraps(main)
         def job(cfg: DictConfig) -> float | None:
-            validate(cfg)
-            return main(cfg)
+            if run_mode() != RunMode.MULTIRUN:
+                return attempt(main, cfg)[0]
+            sweeps.note("started")
+            try:
+                score, was_finished = attempt(main, cfg)
+            except Exception as error:  # the other jobs go on; Ctrl-C and signals end them all
+                return sweeps.note_failure(error)
+            sweeps.note("skipped" if was_finished else "finished")
+            return score
 
         @wraps(main)
         def command() -> None:
             sys.argv[1:] = overrides_first(sys.argv[1:])
+            sweeps.begin()
             with report_user_errors():
                 register()
                 os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
                     job
                 )()
+            if sweeps.failed_jobs:
+                sys.exit(1)
 
         return command
 
     return decorate
+
+
+def attempt(main: Job, cfg: DictConfig) -> tuple[float | None, bool]:
+    """Run a job unless resume=auto finds it finished; return its score, and whether it was."""
+    validate(cfg)
+    if cfg.get("resume") == "auto" and (results := go_on(cfg)):
+        return results["objective"], True
+    return main(cfg), False
 
 
 def overrides_first(arguments: Sequence[str]) -> list[str]:

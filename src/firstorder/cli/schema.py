@@ -63,6 +63,8 @@ class TopConfig:
         objective: the score that a run returns, for a sweeper to maximise: that of the last
             validation ("val") or of the final test ("test"); nothing where None. It is the
             transductive accuracy, or the mean squared error with a minus sign.
+        resume: "auto" names the folder by the settings, goes on where a run of these stopped, and does
+            nothing where it has finished; "never" starts anew in a folder named by the time.
         scale: the fraction of a whole experiment that is run: iterations, and tasks with a floor.
         label: the experiment's place in the paper.
         split: the split to show.
@@ -73,6 +75,7 @@ class TopConfig:
     seed: Seed = 0
     ckpt_path: Filename | None = None
     objective: Literal["val", "test"] | None = "val"
+    resume: Literal["auto", "never"] = "never"
     scale: Annotated[float, Gt(0), Le(1)] = 1.0
     label: dict[str, Any] | None = None
     split: Literal["train", "val", "test"] = "test"

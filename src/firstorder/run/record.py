@@ -55,6 +55,7 @@ def results(
         "train_seconds": run.time.seconds,
         "eval_seconds": eval_seconds,
         **peak_memory(),
+        "objective": learner.objective(run.config["objective"]),
         "test": test,
         "adaptation": adaptation,
     }

@@ -1,0 +1,75 @@
+"""Sweeps that go on: a job's folder says what it is, failures stay alone, a table tells how it went."""
+
+import json
+import logging
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from firstorder.cli.messages import message
+
+logger = logging.getLogger(__name__)
+
+SWEEP = "FIRSTORDER_SWEEP"  # names a call of a command, to the processes of its jobs too
+NOTES = "jobs.jsonl"  # in the sweep's folder, a line for each start and end of a job
+SHOWN = {"skipped": "was finished", "started": "did not end"}
+failed_jobs: list[str] = []  # of the sweep that this process has run
+
+
+def begin() -> None:
+    """Give this call of a command a name of its own."""
+    os.environ[SWEEP] = f"{os.getpid()}-{time.time_ns()}"
+
+
+def note(status: str, sentence: str = "") -> None:
+    """Add a line on the job of this process to the sweep's notes."""
+    hydra = HydraConfig.get()
+    path = Path(hydra.sweep.dir) / NOTES
+    line = {
+        "sweep": os.environ.get(SWEEP),
+        "job": str(Path(hydra.runtime.output_dir).relative_to(path.parent.absolute())),
+        "status": status,
+        "sentence": sentence,
+    }
+    with path.open("a") as file:  # one short write: lines of several processes don't mix
+        file.write(json.dumps(line) + "\n")
+
+
+def note_failure(error: Exception) -> float:
+    """Note that the job of this process failed, so that the others go on; its score is NaN."""
+    sentence = message(error)
+    logger.error("job %s failed: %s", HydraConfig.get().job.num, sentence)
+    note("failed", sentence)
+    return math.nan
+
+
+class SweepTable(Callback):
+    """Print a table of the jobs at the end of a sweep: finished, failed with the sentence, skipped."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        jobs = read_notes(Path(config.hydra.sweep.dir), os.environ.get(SWEEP))
+        failed_jobs[:] = [name for name, job in jobs.items() if job["status"] != "finished"
+                          and job["status"] != "skipped"]  # fmt: skip
+        table = Table(title=f"{len(jobs)} jobs in {config.hydra.sweep.dir}", box=box.SIMPLE)
+        for column in ("job", "status", ""):
+            table.add_column(column, overflow="fold")
+        for name, job in sorted(jobs.items(), key=lambda item: item[1]["status"] == "failed"):
+            table.add_row(name, SHOWN.get(job["status"], job["status"]), job["sentence"])
+        Console(soft_wrap=True).print(table)
+
+
+def read_notes(folder: Path, sweep: str | None) -> dict[str, dict[str, str]]:
+    """Return the last note on each job of a sweep, by the job's name."""
+    path = folder / NOTES
+    lines = path.read_text().splitlines() if path.exists() else []
+    notes = [json.loads(line) for line in lines]
+    return {line["job"]: line for line in notes if line["sweep"] == sweep}
