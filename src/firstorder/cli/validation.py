@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from firstorder.algo.base import MetaAlgorithm
+from firstorder.cli.paper_settings import PaperSettings
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
 from firstorder.messages import nearest
 from firstorder.results.settings import ReportSettings
@@ -26,7 +27,11 @@ BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
     "source": ("a source of tasks", lambda found: hasattr(found, "draw")),
     "model": ("a network", lambda found: issubclass(found, nn.Module)),
 }
-TOP = {**declarations(TopConfig), **declarations(ReportSettings)}  # keys at the top of a config
+TOP = {
+    **declarations(PaperSettings),
+    **declarations(TopConfig),
+    **declarations(ReportSettings),
+}  # keys at the top of a config
 FIRST = ("data", "algo", "trainer")  # a mistake in these is named before what follows from it
 
 
