@@ -48,7 +48,7 @@ def test_every_network_is_made_for_every_data_set_or_refused(model: str, data: s
             assemble(cfg, plain(cfg))
         assert message(caught.value).startswith(f"data={data} has inputs of shape (1,)")
         return
-    learner, datamodule = assemble(cfg, plain(cfg))  # tries the network on inputs of the shape
+    learner, _ = assemble(cfg, plain(cfg))  # tries the network on inputs of the shape
     assert learner.network.initial().numel() > 0
     for algo in ALGORITHMS:
         with_algo = composed(f"model={model}", f"data={data}", f"algo={algo}")

@@ -30,7 +30,7 @@ from firstorder.settings import Count, Seed, StepSize, check, checked
     ],
 )
 def test_a_violation_names_key_value_and_bound(value: Any, declared: Any, told: str) -> None:
-    with pytest.raises(ValueError, match="^key") as caught:
+    with pytest.raises(ValueError, match=r"^key") as caught:
         check("key", value, declared)
     assert str(caught.value) == told
 
@@ -50,5 +50,5 @@ def test_arguments_are_checked_where_a_class_is_built_by_hand() -> None:
             self.filters = filters
 
     assert Network(3).filters == 3
-    with pytest.raises(ValueError, match="model.depth=0 must be at least 1"):
+    with pytest.raises(ValueError, match=r"model\.depth=0 must be at least 1"):
         Network(3, depth=0)
