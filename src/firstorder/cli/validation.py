@@ -23,9 +23,9 @@ from firstorder.task.base import TaskKind
 
 # What is built from a node: in words, and how to tell it.
 BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
-    "algo": ("a meta-algorithm", lambda found: issubclass(found, MetaAlgorithm)),
-    "source": ("a source of tasks", lambda found: hasattr(found, "draw")),
-    "model": ("a network", lambda found: issubclass(found, nn.Module)),
+    "algo": ("a meta-algorithm", lambda target_class: issubclass(target_class, MetaAlgorithm)),
+    "source": ("a source of tasks", lambda target_class: hasattr(target_class, "draw")),
+    "model": ("a network", lambda target_class: issubclass(target_class, nn.Module)),
 }
 TOP = {
     **declarations(PaperSettings),
@@ -116,15 +116,15 @@ def locate(key: str, target: Any) -> type:
         ValueError: there is none, or it is not of the kind that is wanted at this key.
     """
     try:
-        found = resolve_name(target)
+        target_class = resolve_name(target)
     except Exception as error:  # whatever the import of a module raises
         raise ValueError(f"{key}._target_={shown(target)} cannot be imported: {error}") from error
-    if not isinstance(found, type):
+    if not isinstance(target_class, type):
         raise ValueError(f"{key}._target_={shown(target)} is not a class")
-    words, is_wanted = BUILT.get(key.rsplit(".", 1)[-1], ("", lambda found: True))
-    if not is_wanted(found):
+    words, is_wanted = BUILT.get(key.rsplit(".", 1)[-1], ("", lambda target_class: True))
+    if not is_wanted(target_class):
         raise ValueError(f"{key}._target_={target} is not {words}")
-    return found
+    return target_class
 
 
 def check_together(cfg: DictConfig) -> None:

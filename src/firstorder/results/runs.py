@@ -50,7 +50,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRuns:
     """Runs to report on, and (name, reason) of those that were left out."""
 
     runs: list[RunRecord] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Found:
 
 def find_runs(
     paths: Sequence[Path], *, include_dirty: bool = False, include_failed: bool = False
-) -> Found:
+) -> FoundRuns:
     """Read all run folders at and below the paths, sorted by name.
 
     Args:
@@ -70,17 +70,17 @@ def find_runs(
     Raises:
         ValueError: a path is not a folder.
     """
-    found = Found()
+    result = FoundRuns()
     for name, folder in sorted(run_folders(paths).items()):
         try:
             run = read_run(folder, name)
             if reason := reason_against(run, include_dirty, include_failed):
                 raise ValueError(reason)
         except ValueError as error:
-            found.left_out.append((name, str(error)))
+            result.left_out.append((name, str(error)))
         else:
-            found.runs.append(run)
-    return found
+            result.runs.append(run)
+    return result
 
 
 def read_run(folder: Path, name: str) -> RunRecord:

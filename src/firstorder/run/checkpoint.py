@@ -36,13 +36,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise ValueError(f"ckpt_path={path} is not a file: name the last.ckpt of a run folder")
     try:
-        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found["config"]["algo"]["_target_"]
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint["config"]["algo"]["_target_"]
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
         raise ValueError(
             f"ckpt_path={path} is not a checkpoint of firstorder, or is cut off"
         ) from error
-    return found
+    return checkpoint
 
 
 def read_resumable(path: str, config: dict[str, Any]) -> dict[str, Any]:

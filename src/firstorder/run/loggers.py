@@ -19,7 +19,7 @@ PATIENCE = 10.0  # seconds to wait for a first answer; W&B itself would try for 
 
 
 class WeightsAndBiases:
-    """Hold a run of Weights & Biases, which goes on where `run_id` names an earlier one.
+    """A run of Weights & Biases, which goes on where `run_id` names an earlier one.
 
     It never asks for a login; WANDB_MODE decides where it is set. Each leg of an offline run leaves a
     folder of its own, all with one id, which `wandb sync` uploads into one run.

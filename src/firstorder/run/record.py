@@ -17,8 +17,8 @@ SCHEMA = 2
 
 def with_diverged(test: dict[str, Any], diverged: int) -> dict[str, Any]:
     """Add the number of tasks that diverged to the summary, under each protocol where it has several."""
-    if all(isinstance(found, dict) for found in test.values()):
-        return {protocol: {**found, "diverged": diverged} for protocol, found in test.items()}
+    if all(isinstance(numbers, dict) for numbers in test.values()):
+        return {protocol: {**numbers, "diverged": diverged} for protocol, numbers in test.items()}
     return {**test, "diverged": diverged}
 
 

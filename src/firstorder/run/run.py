@@ -19,7 +19,7 @@ from firstorder.run.trainer import CHECKPOINTS, LAST, TrainerConfig, build_train
 
 
 class Run:
-    """Hold what belongs to one run; as a context, note how it ends and close its loggers.
+    """What belongs to one run; as a context, it notes how the run ends and closes its loggers.
 
     Args:
         folder: the run folder.
