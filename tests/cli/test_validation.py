@@ -125,6 +125,7 @@ ALLOWED: dict[str, list[Any]] = {
     "logger.wandb.project": TEXT,
     "logger.wandb.entity": [*TEXT, None],
     "logger.wandb.group": [*TEXT, None],
+    "logger.wandb.name": [*TEXT, None],
     "analysis.loss_reduction": CHOICE,
     "analysis.ways": COUNT,
     "analysis.batch_shots": COUNT,

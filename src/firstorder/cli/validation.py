@@ -93,7 +93,7 @@ def settings_of(key: str, value: Any) -> Mapping[str, Any] | None:
             if is_named and parameter.default is parameter.empty and name not in value:
                 raise ValueError(f"{key}.{name} must be given: add {key}.{name}=...")
         return {"_target_": str, **declarations(target)}
-    if key == "logger.wandb":  # what else it is given goes to Lightning's WandbLogger
+    if key == "logger.wandb":  # what else it is given goes to wandb.init
         return {**dict.fromkeys(value, Any), **declarations(WandbConfig)}
     if key in NODES:
         return declarations(NODES[key])

@@ -185,4 +185,6 @@ def reason_against(run: RunRecord, include_dirty: bool, include_failed: bool) ->
         return f"{unfinished(status)} (include_failed=true takes it)"
     if run.results.get("dirty") and not include_dirty:
         return "its code differed from the commit (include_dirty=true takes it)"
+    if (run.results.get("trained") or {}).get("dirty") and not include_dirty:
+        return "the code it was trained with differed from the commit (include_dirty=true takes it)"
     return None
