@@ -17,6 +17,7 @@ from firstorder.algo.base import MetaAlgorithm
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
 from firstorder.messages import nearest
 from firstorder.results.settings import ReportSettings
+from firstorder.run.workspace import WorkspaceSettings
 from firstorder.settings import check, declarations, shown
 from firstorder.task.base import TaskKind
 
@@ -26,7 +27,12 @@ BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
     "source": ("a source of tasks", lambda found: hasattr(found, "draw")),
     "model": ("a network", lambda found: issubclass(found, nn.Module)),
 }
-TOP = {**declarations(TopConfig), **declarations(ReportSettings)}  # keys at the top of a config
+# Keys at the top of a config.
+TOP = {
+    k: v
+    for kind in (TopConfig, ReportSettings, WorkspaceSettings)
+    for k, v in declarations(kind).items()
+}
 FIRST = ("data", "algo", "trainer")  # a mistake in these is named before what follows from it
 
 
