@@ -103,7 +103,7 @@ def rows_of(run: RunRecord) -> Iterator[dict[str, Any]]:
             "interruptions": results.get("interruptions", 0),
             "peak_memory": results.get("peak_memory"),
             "commit": results.get("commit"),
-            "dirty": results.get("dirty"),
+            "dirty": run.trained_dirty or results.get("dirty"),
             "started": results.get("started"),
             **{name: hardware.get(name) for name in ("processor", "cores", "threads", "gpu")},
         }
