@@ -99,11 +99,12 @@ class LoggerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WandbConfig:
-    """What Weights & Biases calls a run; further settings go to Lightning's WandbLogger."""
+    """What Weights & Biases calls a run, and where it keeps it; further settings go to `wandb.init`."""
 
     project: Filename = "firstorder"
     entity: Filename | None = None
     group: str | None = None
+    name: str | None = None
 
 
 # What a config holds at these keys, whether or not a `_target_` says so.

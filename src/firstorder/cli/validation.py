@@ -18,6 +18,7 @@ from firstorder.cli.paper_settings import PaperSettings
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
 from firstorder.messages import nearest
 from firstorder.results.settings import ReportSettings
+from firstorder.run.workspace import WorkspaceSettings
 from firstorder.settings import check, declarations, shown
 from firstorder.task.base import TaskKind
 
@@ -27,11 +28,12 @@ BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
     "source": ("a source of tasks", lambda target_class: hasattr(target_class, "draw")),
     "model": ("a network", lambda target_class: issubclass(target_class, nn.Module)),
 }
+# Keys at the top of a config.
 TOP = {
-    **declarations(PaperSettings),
-    **declarations(TopConfig),
-    **declarations(ReportSettings),
-}  # keys at the top of a config
+    k: v
+    for kind in (PaperSettings, TopConfig, ReportSettings, WorkspaceSettings)
+    for k, v in declarations(kind).items()
+}
 FIRST = ("data", "algo", "trainer")  # a mistake in these is named before what follows from it
 
 
@@ -98,7 +100,7 @@ def settings_of(key: str, value: Any) -> Mapping[str, Any] | None:
             if is_named and parameter.default is parameter.empty and name not in value:
                 raise ValueError(f"{key}.{name} must be given: add {key}.{name}=...")
         return {"_target_": str, **declarations(target)}
-    if key == "logger.wandb":  # what else it is given goes to Lightning's WandbLogger
+    if key == "logger.wandb":  # what else it is given goes to wandb.init
         return {**dict.fromkeys(value, Any), **declarations(WandbConfig)}
     if key in NODES:
         return declarations(NODES[key])

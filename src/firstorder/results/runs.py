@@ -43,6 +43,11 @@ class RunRecord:
         return config
 
     @property
+    def trained_dirty(self) -> bool:
+        """Whether an evaluation's weights were trained by code that differed from its commit."""
+        return bool((self.results.get("trained") or {}).get("dirty"))
+
+    @property
     def test(self) -> dict[str, dict[str, Any]]:
         """The summary of the final test under each protocol; an only protocol is named by its measure."""
         test = self.results["test"]
@@ -185,4 +190,6 @@ def reason_against(run: RunRecord, include_dirty: bool, include_failed: bool) ->
         return f"{unfinished(status)} (include_failed=true takes it)"
     if run.results.get("dirty") and not include_dirty:
         return "its code differed from the commit (include_dirty=true takes it)"
+    if run.trained_dirty and not include_dirty:
+        return "the code it was trained with differed from the commit (include_dirty=true takes it)"
     return None

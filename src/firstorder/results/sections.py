@@ -154,7 +154,7 @@ def runs_section(table: pd.DataFrame, runs: Runs) -> Section:
             "interruptions": str(first["interruptions"]),
             "settings": first["group"] + (" (counted once)" if first["repeat"] else ""),
             "commit": str(run.results.get("commit") or "unknown")[:10]
-            + (" (changed)" if run.results.get("dirty") else ""),
+            + (" (changed)" if run.results.get("dirty") or run.trained_dirty else ""),
             "data": f"{first['data']} {str(first['fingerprint'])[:12]}",
             "processor": f"{first['processor'] or '-'}, {first['threads'] or '-'} threads",
             "command": f"`{command_of(run)}`",

@@ -48,6 +48,7 @@ def results(
         "command": journal.command,
         "commit": journal.commit,
         "dirty": journal.dirty,
+        **({"trained": run.trained} if run.trained else {}),
         "hardware": hardware(),
         "started": journal.started,
         "steps": steps,
