@@ -1,6 +1,5 @@
 """Searches of Appendix A: they optimise, outlive failures, and go on after a kill."""
 
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,8 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from optuna.trial import TrialState
+
+from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from firstorder.cli.commands import CONF
 from firstorder.cli.schema import register
@@ -51,7 +52,6 @@ def test_what_trials_share_is_short_and_scored_on_classes_of_its_own() -> None:
 def test_one_command_searches_and_a_failed_trial_does_not_end_it(
     search: str, script: Script, tmp_path: Path
 ) -> None:
-    """Here the first validation, and with it the score, is not a number where a value says so."""
     done = script(
         "train.py", f"sweep={search}", *SEARCH, "hydra.sweeper.n_trials=3",
         "algo.inner_steps=int(interval(0,1))", cwd=tmp_path,
@@ -108,7 +108,9 @@ def test_a_search_that_is_killed_goes_on_by_the_same_command(
     assert len(trials_of(tmp_path)) == 4
     other = script("train.py", *command, "algo.outer_lr=0.5", cwd=tmp_path)
     assert other.returncode != 0
-    assert "holds a search with algo.outer_lr=1.0, and this one has algo.outer_lr=0.5" in other.stderr
+    assert (
+        "holds a search with algo.outer_lr=1.0, and this one has algo.outer_lr=0.5" in other.stderr
+    )
 
 
 def test_trials_that_failed_are_tried_again_once_and_count_when_they_finish(tmp_path: Path) -> None:
@@ -152,7 +154,8 @@ def test_a_sweep_of_weights_and_biases_starts_a_run_that_composes() -> None:
     assert set(sweep["parameters"]) == SPACE
     assert (ROOT / sweep["program"]).exists()
     for bound in "min", "max":
-        given = [f"{key}={found[bound]}" for key, found in sweep["parameters"].items()]
+        drawn = {key: {"value": found[bound]} for key, found in sweep["parameters"].items()}
+        given = create_sweep_command_args({"args": drawn})["args_no_hyphens"]
         command = [
             each for word in sweep["command"] for each in
             (given if word == "${args_no_hyphens}" else [word])
@@ -168,8 +171,12 @@ def test_a_sweep_of_weights_and_biases_starts_a_run_that_composes() -> None:
 
 def test_the_two_searches_draw_from_the_same_space() -> None:
     sweep = yaml.safe_load((CONF / "wandb" / "sweep.yaml").read_text())
-    params = yaml.safe_load((CONF / "sweep/appendix_a.yaml").read_text())["hydra"]["sweeper"]["params"]
+    params = yaml.safe_load((CONF / "sweep/appendix_a.yaml").read_text())["hydra"]["sweeper"][
+        "params"
+    ]
     for key, text in params.items():
         found = sweep["parameters"][key]
         assert f"interval({found['min']}, {found['max']})" in text
-        assert found["distribution"].startswith("q_" * ("int(" in text) + "log_uniform") == ("log" in text)
+        assert found["distribution"].startswith("q_" * ("int(" in text) + "log_uniform") == (
+            "log" in text
+        )

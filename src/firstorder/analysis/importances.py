@@ -1,5 +1,6 @@
 """Appendix A: which hyper-parameters of a search had an effect on the score, and which had little."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -50,7 +51,7 @@ class Importances(Analysis):
         """Return a row for each value of a trial, kind "trial", and each importance, kind "importance".
 
         Column `number` is that of the trial or of the forest; `value` is the hyper-parameter's or the
-        importance. Trials have a `score` and an `axis`, on which the values were drawn: "log" or "linear".
+        importance. Trials have a `score`, and an `axis`, "log" or "linear", on which values were drawn.
 
         Raises:
             ValueError: there is no such study, or it has too few finished trials, or all score the same.
@@ -95,7 +96,9 @@ def finished_trials(path: Path) -> list["optuna.trial.FrozenTrial"]:
 
     file = path / "study.db" if path.is_dir() else path
     if not file.exists():
-        raise ValueError(f"analysis.study={path} is neither the folder of a search nor its study.db")
+        raise ValueError(
+            f"analysis.study={path} is neither the folder of a search nor its study.db"
+        )
     storage = f"sqlite:///{file}"
     try:
         names = [study.study_name for study in optuna.get_all_study_summaries(storage)]
@@ -103,7 +106,9 @@ def finished_trials(path: Path) -> list["optuna.trial.FrozenTrial"]:
         raise ValueError(f"analysis.study={path} is not a study of Optuna") from error
     if len(names) != 1:
         raise ValueError(f"analysis.study={path} must hold one study, and holds {len(names)}")
-    trials = optuna.load_study(names[0], storage).get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    trials = optuna.load_study(names[0], storage).get_trials(
+        states=(optuna.trial.TrialState.COMPLETE,)
+    )
     if len(trials) < FEWEST or len({trial.value for trial in trials}) == 1:
         raise ValueError(
             f"analysis.study={path} has {len(trials)} finished trials; importances need {FEWEST} or more,"
@@ -127,7 +132,10 @@ def importance_rows(
     import optuna
     from optuna.importance import MeanDecreaseImpurityImportanceEvaluator, get_param_importances
 
-    draws, uniform = np.random.default_rng((seed, forest)), optuna.distributions.UniformDistribution(0, 1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each study
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    draws = np.random.default_rng((seed, forest))
+    uniform = optuna.distributions.UniformDistribution(0, 1)
     study = optuna.create_study(direction="maximize")
     for trial in trials:
         study.add_trial(optuna.trial.create_trial(

@@ -18,7 +18,9 @@ from firstorder.cli.validation import validate
 if TYPE_CHECKING:
     import optuna
 
-SETTINGS = "search.json"  # in the sweep's folder: what the trials share, and the space they are drawn from
+SETTINGS = (
+    "search.json"  # in the sweep's folder: what the trials share, and the space they are drawn from
+)
 LOCK = "search.lock"
 
 
@@ -65,7 +67,7 @@ def check_settings(folder: Path, config: DictConfig) -> None:
     Raises:
         ValueError: a setting is wrong, or the folder holds a search with another.
     """
-    keys = [key for key in config if key not in ("hydra", "logger")]
+    keys = [str(key) for key in config if key not in ("hydra", "logger")]
     shared = OmegaConf.masked_copy(config, keys)
     validate(shared)
     now: Any = OmegaConf.to_container(shared, resolve=True)
@@ -93,10 +95,11 @@ def search_of(config: DictConfig) -> dict[str, Any]:
 def open_study(sweeper: DictConfig) -> "optuna.Study":
     """Return the study of a search, a new one where there is none."""
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plug-ins
+    warnings.filterwarnings("ignore", category=FutureWarning, module="optuna")  # at every trial
     import optuna  # an extra, and slow to load
 
-    # The sweeper's Optuna, of 2022, relies on autocommit, which SQLAlchemy 2 gives only when asked: without
-    # it, a new file lacks its version and cannot be opened again.
+    # The sweeper's Optuna, of 2022, relies on autocommit, which SQLAlchemy 2 gives only when asked:
+    # without it, a new file lacks its version and cannot be opened again.
     storage = optuna.storages.RDBStorage(
         sweeper.storage, engine_kwargs={"isolation_level": "AUTOCOMMIT"}
     )
@@ -108,6 +111,7 @@ def open_study(sweeper: DictConfig) -> "optuna.Study":
 
 def take_up(study: "optuna.Study", n_trials: int) -> int:
     """Queue the trials again that were interrupted or failed; return how many trials are missing."""
+    from optuna.exceptions import ExperimentalWarning
     from optuna.trial import TrialState
 
     def wanted(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
@@ -120,7 +124,7 @@ def take_up(study: "optuna.Study", n_trials: int) -> int:
         if trial.state == TrialState.RUNNING:  # of a process that is no more: the lock is ours
             study.tell(trial.number, state=TrialState.FAIL)
         if trial.state in (TrialState.RUNNING, TrialState.FAIL) and wanted(trial) not in known:
-            with warnings.catch_warnings(category=FutureWarning, action="ignore"):
+            with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
                 study.enqueue_trial(wanted(trial))
             known.append(wanted(trial))
     finished = sum(trial.state == TrialState.COMPLETE for trial in trials)
