@@ -1,5 +1,6 @@
 """Commands: functions of a config that return a score, run by Hydra, their errors told in a sentence."""
 
+import math
 import os
 import signal
 import sys
@@ -48,9 +49,11 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
             try:
                 score, was_finished = attempt(main, cfg)
             except Exception as error:  # the other jobs go on; Ctrl-C and signals end them all
-                return sweeps.note_failure(error)
+                sweeps.note_failure(error)
+                return None
             sweeps.note("skipped" if was_finished else "finished")
-            return score
+            # Optuna's sweeper notes a failed trial where it gets no score, and breaks down on NaN.
+            return None if score is None or math.isnan(score) else score
 
         @wraps(main)
         def command() -> None:

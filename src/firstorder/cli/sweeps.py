@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import os
 import time
 from pathlib import Path
@@ -44,12 +43,11 @@ def note(status: str, sentence: str = "") -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def note_failure(error: Exception) -> float:
-    """Note that the job of this process failed, so that the others go on; its score is NaN."""
+def note_failure(error: Exception) -> None:
+    """Note that the job of this process failed, so that the others go on."""
     sentence = message(error)
     logger.error("job %s failed: %s", HydraConfig.get().job.num, sentence)
     note("failed", sentence)
-    return math.nan
 
 
 class SweepTable(Callback):
