@@ -291,7 +291,7 @@ def test_other_precisions_train_and_evaluate(
 def test_many_ranks_and_a_sweep_do_not_go_together(script: Script, tmp_path: Path) -> None:
     done = script("train.py", "--multirun", *TINY, "trainer.devices=2", "seed=0,1", cwd=tmp_path)
     assert done.returncode != 0
-    assert "trainer.devices=2 cannot go with --multirun" in done.stderr
+    assert "trainer.devices=2 cannot go with --multirun" in done.stdout
 
 
 MISTAKES = {
