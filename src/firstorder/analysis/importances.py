@@ -1,5 +1,6 @@
 """Appendix A: which hyper-parameters of a search had an effect on the score, and which had little."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ def importance_rows(
     import optuna
     from optuna.importance import MeanDecreaseImpurityImportanceEvaluator, get_param_importances
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each study
+    optuna.logging.set_verbosity(logging.WARNING)  # it announces each study
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     draws = np.random.default_rng((seed, forest))
     uniform = optuna.distributions.UniformDistribution(0, 1)
