@@ -3,16 +3,20 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 ARGS ?=
 DATA ?= omniglot
+SCALE ?= 1
+SEEDS ?= $(if $(filter 1 1.0,$(SCALE)),0$(comma)1$(comma)2,0)
+comma := ,
 
 BIN := .venv/bin
 NATIVE := src/firstorder/engines/native
 CPP := $(wildcard $(NATIVE)/*.cpp $(NATIVE)/*.h tests/engines/*.cpp)
 INSTALL := $(BIN)/pip install --disable-pip-version-check
 RUN_STAMP := .venv/.installed
+SWEEP_STAMP := .venv/.installed-sweep
 DEV_STAMP := .venv/.installed-dev
 L2L_STAMP := .venv/.installed-learn2learn
 
-.PHONY: help train test lint sanitize bench data learn2learn clean
+.PHONY: help train test lint paper results sanitize bench data learn2learn clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +48,12 @@ bench: $(L2L_STAMP) ## measure speed and memory, in five minutes
 	$(BIN)/python benchmarks/inner_loop.py
 	$(BIN)/python benchmarks/overhead.py
 
+paper: $(SWEEP_STAMP) ## reproduce the paper and report it; make paper SCALE=0.01 takes a hundredth of each run
+	$(BIN)/python src/paper.py scale=$(SCALE) seeds=[$(SEEDS)] $(ARGS)
+
+results: $(RUN_STAMP) ## make docs/results' tables and figures again from its run records
+	$(BIN)/python src/report.py runs=[docs/results/runs] out=docs/results/report
+
 data: $(RUN_STAMP) ## fetch and prepare a data set; make data DATA=omniglot
 	$(BIN)/python src/prepare.py data=$(DATA) $(ARGS)
 
@@ -56,6 +66,10 @@ clean: ## remove the environment and the tools' caches; outputs/ stays
 $(RUN_STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(INSTALL) --constraint constraints.txt --editable .
+	touch $@
+
+$(SWEEP_STAMP): $(RUN_STAMP)
+	$(INSTALL) --quiet --constraint constraints.txt --editable '.[sweep]'
 	touch $@
 
 $(DEV_STAMP): $(RUN_STAMP)

@@ -13,7 +13,7 @@ from firstorder.cli.schema import register_package
 from firstorder.figures.style import save
 from firstorder.results.markdown import markdown
 
-register_package(firstorder.analysis, lambda found: issubclass(found, Analysis))
+register_package(firstorder.analysis, lambda cls: issubclass(cls, Analysis))
 
 
 @entry("analyze")

@@ -12,10 +12,10 @@ from firstorder.results.settings import ReportSettings
 def main(cfg: DictConfig) -> None:
     """Write the report, and say what it counts and what it leaves out."""
     settings = ReportSettings(**plain(cfg))
-    found = write_report(settings)
-    for name, reason in found.left_out:
+    written = write_report(settings)
+    for name, reason in written.left_out:
         print(f"left out: {name}: {reason}")
-    print(f"{len(found.runs)} runs are reported in {settings.out}/report.html")
+    print(f"{len(written.runs)} runs are reported in {settings.out}/report.html")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 
 from firstorder.cli.assembly import assemble, plain
 from firstorder.cli.commands import entry, run_folder
+from firstorder.cli.departures import report_departures
 from firstorder.run.checkpoint import read_resumable
 from firstorder.run.final_test import final_test
 from firstorder.run.run import Run
@@ -13,6 +14,7 @@ from firstorder.run.run import Run
 @entry("train")
 def main(cfg: DictConfig) -> float | None:
     """Compose, fit, evaluate, write what was found into the run folder; return the objective."""
+    report_departures(cfg)
     config, folder = plain(cfg), run_folder(cfg)
     checkpoint = read_resumable(cfg.ckpt_path, config) if cfg.ckpt_path else None
     with Run(folder, config, checkpoint=checkpoint) as run:

@@ -52,6 +52,17 @@ def test_changed_code_and_late_failures_count_only_when_asked_for(
     assert set(reasons(tmp_path, include_failed=True)) == {"dirty"}
 
 
+def test_an_evaluation_of_weights_of_changed_code_is_as_dirty_as_they_are(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("clean", SCORES, trained={"dirty": False})
+    make_run("unknown", SCORES, trained={"dirty": None})
+    make_run("dirty", SCORES, trained={"dirty": True})
+    (reason,) = reasons(tmp_path).values()
+    assert reason.startswith("the code it was trained with differed from the commit")
+    assert not reasons(tmp_path, include_dirty=True)
+
+
 def test_a_run_that_was_interrupted_and_then_finished_counts(
     make_run: MakeRun, tmp_path: Path
 ) -> None:

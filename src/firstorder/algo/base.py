@@ -208,9 +208,9 @@ class MetaAlgorithm(ABC):
             for index in range(len(tasks.support_x)):
                 with task_noise(context, tasks.noise_seed[index]):
                     batches = minibatches(tasks.task(index))
-                    found = self.meta_gradient(loss, meta, state, batches, context)
-                directions.append(found)
-                state = found.state
+                    gradient = self.meta_gradient(loss, meta, state, batches, context)
+                directions.append(gradient)
+                state = gradient.state
         each, _, first, last = zip(*directions, strict=True)
         direction = {name: mean([one[name] for one in each]) for name in meta}
         sizes = self.inner_batch_size, tasks.query_y.shape[1] or self.inner_batch_size

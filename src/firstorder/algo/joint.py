@@ -14,7 +14,7 @@ class Joint(MetaAlgorithm):
     """Descend the expected loss: every mini-batch steps from the initialisation itself.
 
     It sees what Reptile sees, and adapts at evaluation like every algorithm; but no step comes after
-    another, so that nothing asks for gradients that agree (no AvgGradInner).
+    another, so its gradient has no AvgGradInner term (Eq. 29).
     """
 
     def meta_gradient(

@@ -23,7 +23,9 @@ class Reptile(MetaAlgorithm):
     def meta_gradient(
         self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context
     ) -> MetaGradient:
-        found = reptile(*self.inner(loss, meta, context), state, batches)
+        gradient = reptile(*self.inner(loss, meta, context), state, batches)
         if self.divide_by_inner_lr:
-            found = found._replace(direction={"phi": found.direction["phi"] / self.inner_lr})
-        return found
+            gradient = gradient._replace(
+                direction={"phi": gradient.direction["phi"] / self.inner_lr}
+            )
+        return gradient

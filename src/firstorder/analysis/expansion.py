@@ -104,8 +104,8 @@ def fit(direction: Tensor, avg_grad: Tensor, avg_grad_inner: Tensor, alpha: floa
     """
     columns = torch.stack([avg_grad, -alpha * avg_grad_inner], 1)
     lengths = columns.norm(dim=0)
-    found: Tensor = torch.linalg.lstsq(columns / lengths, direction[:, None]).solution[:, 0]
-    return (found / lengths).tolist()
+    solution: Tensor = torch.linalg.lstsq(columns / lengths, direction[:, None]).solution[:, 0]
+    return (solution / lengths).tolist()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,10 +185,10 @@ class Expansion(Analysis):
             for k in self.steps:
                 a, b = predicted(algorithm, k)
                 for alpha in self.alphas:
-                    found = [
+                    directions = [
                         expected_direction(algorithm, loss, phi, x, y, k, alpha) for x, y in tasks
                     ]
-                    direction = torch.stack(found).mean(0)
+                    direction = torch.stack(directions).mean(0)
                     remainder = direction - (a * avg_grad - b * alpha * inner)
                     fitted = fit(direction, avg_grad, inner, alpha)
                     size = (remainder.norm() / avg_grad.norm()).item()
@@ -207,8 +207,8 @@ class Expansion(Analysis):
         `order` is the power of alpha with which the remainder falls, between the two smallest.
         """
         rows = []
-        for (algorithm, k), found in table.groupby(["algorithm", "k"], sort=False):
-            first, second = found.nsmallest(2, "alpha").to_dict("records")
+        for (algorithm, k), rows_of_k in table.groupby(["algorithm", "k"], sort=False):
+            first, second = rows_of_k.nsmallest(2, "alpha").to_dict("records")
             growth = math.log(second["remainder"] / first["remainder"])
             error = first["avg_grad_inner"] / first["avg_grad_inner_predicted"] - 1
             rows.append({

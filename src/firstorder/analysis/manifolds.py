@@ -38,8 +38,8 @@ def between(one: Circle, other: Circle, weights: tuple[float, float] = (1.0, 1.0
     gap = centers[1] - centers[0]
     along = gap / gap.norm()
     nearest = centers[0] + one[2] * along, centers[1] - other[2] * along
-    found: Tensor = (weights[0] * nearest[0] + weights[1] * nearest[1]) / sum(weights)
-    return found
+    point: Tensor = (weights[0] * nearest[0] + weights[1] * nearest[1]) / sum(weights)
+    return point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +107,10 @@ class Manifolds(Analysis):
                 ]
                 batches = [self.tasks[task]] * algorithm.inner_steps
                 context = Context(iteration=iteration, iterations=self.iterations)
-                found = algorithm.meta_gradient(circle_loss, {"phi": phi}, state, batches, context)
-                phi = phi - algorithm.outer_lr_at(context) * found.direction["phi"]
+                gradient = algorithm.meta_gradient(
+                    circle_loss, {"phi": phi}, state, batches, context
+                )
+                phi = phi - algorithm.outer_lr_at(context) * gradient.direction["phi"]
             rows.append((name, self.iterations, self.iterations % 2, 0, *phi.tolist()))
         return pd.DataFrame(rows, columns=["algorithm", "iteration", "task", "inner", "x", "y"])
 
@@ -135,7 +137,7 @@ class Manifolds(Analysis):
             }
 
         last = table[table.iteration == self.iterations]
-        rows = [row(str(found.algorithm), found.x, found.y) for found in last.itertuples()]
+        rows = [row(str(end.algorithm), end.x, end.y) for end in last.itertuples()]
         rows.append(row("least mean squared distance", *self.least_distance))
         rows.append(row("least expected loss", *self.least_loss))
         return pd.DataFrame(rows)

@@ -126,9 +126,9 @@ class SineWave(Analysis):
     def summarise(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the mean squared error over the wave, a row an initialisation, a column a count."""
         rows = []
-        for name, found in table.groupby("initialisation", sort=False):
-            wave = found[found.kind == "wave"].y.to_numpy()
-            fits = found[found.kind == "fit"].groupby("steps").y
+        for name, points_of in table.groupby("initialisation", sort=False):
+            wave = points_of[points_of.kind == "wave"].y.to_numpy()
+            fits = points_of[points_of.kind == "fit"].groupby("steps").y
             errors = {
                 f"{steps} steps": f"{((fit.to_numpy() - wave) ** 2).mean():.3f}"
                 for steps, fit in fits

@@ -38,8 +38,8 @@ def message(error: BaseException) -> str:
     text = " ".join(str(cause).split("full_key:")[0].split())
     key = getattr(cause, "full_key", None)
     for pattern, words in CONVERSIONS.items():
-        if key and (found := re.match(pattern, text)):
-            return f"{key}={found[1] if found.groups() else 'null'} must be {words}"
+        if key and (matched := re.match(pattern, text)):
+            return f"{key}={matched[1] if matched.groups() else 'null'} must be {words}"
     if text.startswith(RESOLVING):  # one of ours, which names its settings itself
         return text.removeprefix(RESOLVING)
     return f"{key}: {text}" if key else text

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from firstorder.cli.assembly import build
 from firstorder.cli.shapes import measure
+from firstorder.cli.wandb_names import wandb_group, wandb_name
 
 LONGEST = 120  # characters of a folder's name
 
@@ -45,4 +46,6 @@ OmegaConf.register_new_resolver("source", from_source, replace=True)
 OmegaConf.register_new_resolver("scaled", scaled, replace=True)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 OmegaConf.register_new_resolver("run_group", run_group, replace=True)
+OmegaConf.register_new_resolver("wandb_group", wandb_group, replace=True)
+OmegaConf.register_new_resolver("wandb_name", wandb_name, replace=True)
 OmegaConf.register_new_resolver("multiply", multiply, replace=True)

@@ -25,8 +25,8 @@ INERT = (
 def results_of(folder: Path) -> dict[str, Any] | None:
     """Return the results.json of a run folder, None where the run has not finished."""
     path = folder / "results.json"
-    found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
-    return found
+    results: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    return results
 
 
 def go_on(cfg: DictConfig) -> dict[str, Any] | None:

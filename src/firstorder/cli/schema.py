@@ -99,11 +99,12 @@ class LoggerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WandbConfig:
-    """What Weights & Biases calls a run; further settings go to Lightning's WandbLogger."""
+    """What Weights & Biases calls a run, and where it keeps it; further settings go to `wandb.init`."""
 
     project: Filename = "firstorder"
     entity: Filename | None = None
     group: str | None = None
+    name: str | None = None
 
 
 # What a config holds at these keys, whether or not a `_target_` says so.
@@ -193,9 +194,9 @@ def plain_default(kind: Any, default: Any) -> Any:
 
 def register() -> None:
     """Put the schemas into Hydra's store: /schema/algo/Reptile for the class Reptile, and so on."""
-    register_package(firstorder.algo, lambda found: issubclass(found, MetaAlgorithm))
-    register_package(firstorder.data, lambda found: hasattr(found, "draw"))
-    register_package(firstorder.model, lambda found: issubclass(found, nn.Module))
+    register_package(firstorder.algo, lambda cls: issubclass(cls, MetaAlgorithm))
+    register_package(firstorder.data, lambda cls: hasattr(cls, "draw"))
+    register_package(firstorder.model, lambda cls: issubclass(cls, nn.Module))
     store("schema/algo", "MetaAlgorithm", schema(MetaAlgorithm))
     store("schema", "data", schema(DataConfig))
     store("schema", "trainer", schema(TrainerConfig))
@@ -212,7 +213,7 @@ def register_package(package: ModuleType, is_wanted: Callable[[type], bool]) -> 
     group = "schema/" + package.__name__.rsplit(".", 1)[-1]
     for module in iter_modules(package.__path__, package.__name__ + "."):
         members: list[Any] = inspect.getmembers(import_module(module.name), inspect.isclass)
-        for name, found in members:
-            is_abstract = inspect.isabstract(found) or getattr(found, "_is_protocol", False)
-            if found.__module__ == module.name and is_wanted(found) and not is_abstract:
-                store(group, name, schema(found))
+        for name, cls in members:
+            is_abstract = inspect.isabstract(cls) or getattr(cls, "_is_protocol", False)
+            if cls.__module__ == module.name and is_wanted(cls) and not is_abstract:
+                store(group, name, schema(cls))

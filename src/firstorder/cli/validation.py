@@ -14,19 +14,26 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from firstorder.algo.base import MetaAlgorithm
+from firstorder.cli.paper_settings import PaperSettings
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
 from firstorder.messages import nearest
 from firstorder.results.settings import ReportSettings
+from firstorder.run.workspace import WorkspaceSettings
 from firstorder.settings import check, declarations, shown
 from firstorder.task.base import TaskKind
 
 # What is built from a node: in words, and how to tell it.
 BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
-    "algo": ("a meta-algorithm", lambda found: issubclass(found, MetaAlgorithm)),
-    "source": ("a source of tasks", lambda found: hasattr(found, "draw")),
-    "model": ("a network", lambda found: issubclass(found, nn.Module)),
+    "algo": ("a meta-algorithm", lambda target_class: issubclass(target_class, MetaAlgorithm)),
+    "source": ("a source of tasks", lambda target_class: hasattr(target_class, "draw")),
+    "model": ("a network", lambda target_class: issubclass(target_class, nn.Module)),
 }
-TOP = {**declarations(TopConfig), **declarations(ReportSettings)}  # keys at the top of a config
+# Keys at the top of a config.
+TOP = {
+    k: v
+    for kind in (PaperSettings, TopConfig, ReportSettings, WorkspaceSettings)
+    for k, v in declarations(kind).items()
+}
 FIRST = ("data", "algo", "trainer")  # a mistake in these is named before what follows from it
 
 
@@ -93,7 +100,7 @@ def settings_of(key: str, value: Any) -> Mapping[str, Any] | None:
             if is_named and parameter.default is parameter.empty and name not in value:
                 raise ValueError(f"{key}.{name} must be given: add {key}.{name}=...")
         return {"_target_": str, **declarations(target)}
-    if key == "logger.wandb":  # what else it is given goes to Lightning's WandbLogger
+    if key == "logger.wandb":  # what else it is given goes to wandb.init
         return {**dict.fromkeys(value, Any), **declarations(WandbConfig)}
     if key in NODES:
         return declarations(NODES[key])
@@ -111,15 +118,15 @@ def locate(key: str, target: Any) -> type:
         ValueError: there is none, or it is not of the kind that is wanted at this key.
     """
     try:
-        found = resolve_name(target)
+        target_class = resolve_name(target)
     except Exception as error:  # whatever the import of a module raises
         raise ValueError(f"{key}._target_={shown(target)} cannot be imported: {error}") from error
-    if not isinstance(found, type):
+    if not isinstance(target_class, type):
         raise ValueError(f"{key}._target_={shown(target)} is not a class")
-    words, is_wanted = BUILT.get(key.rsplit(".", 1)[-1], ("", lambda found: True))
-    if not is_wanted(found):
+    words, is_wanted = BUILT.get(key.rsplit(".", 1)[-1], ("", lambda target_class: True))
+    if not is_wanted(target_class):
         raise ValueError(f"{key}._target_={target} is not {words}")
-    return found
+    return target_class
 
 
 def check_together(cfg: DictConfig) -> None:

@@ -72,7 +72,9 @@ class EpisodeDataModule(LightningDataModule):
             return
         self.source.setup()
         self._is_open = True
-        for sampler in (self.training_sampler(), self.monitor_sampler(), self.test_sampler()):
+        # The test before the validation, which may be on training classes: where both are too large,
+        # the sentence names data.shots.
+        for sampler in (self.training_sampler(), self.test_sampler(), self.monitor_sampler()):
             sampler[0]
         validates = stage != "test" and self.evaluation.monitor_every > 0
         reports = self.trainer is None or self.trainer.is_global_zero

@@ -20,7 +20,7 @@ class TooFewImages(TaskSizeError):
 
 
 class Task(NamedTuple):
-    """Hold one task as a source draws it; see `Episode` for the shapes."""
+    """One task as a source draws it; see `Episode` for the shapes."""
 
     support_x: np.ndarray
     support_y: np.ndarray

@@ -72,7 +72,7 @@ def is_covered(
     transposed: bool,
     positions: int,
 ) -> bool:
-    """Tell whether a convolution is one of images, plain, no pixel left out, and better off here."""
+    """Tell whether a convolution is one of images, undilated, and faster as a matrix product."""
     if weight.dim() != 4 or transposed or any(d != 1 for d in dilation):
         return False
     covers = all(s <= k for s, k in zip(stride, weight.shape[-2:], strict=True))

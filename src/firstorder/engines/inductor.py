@@ -72,8 +72,8 @@ def compile_function(
         nonlocal out
         given = iter(tensors)
         filled = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-        found, out = tree_flatten(function(*tree_unflatten(filled, structure)))
-        return found
+        outputs, out = tree_flatten(function(*tree_unflatten(filled, structure)))
+        return outputs
 
     on_cpu = all(t.device.type == "cpu" for t in tensors)
     graph = make_fx(flat, decomposition_table=AS_PRODUCTS if on_cpu else {})(*tensors)

@@ -20,8 +20,8 @@ def draw_expansion(table: pd.DataFrame) -> Figure:
         fontsize=14,
     )
     above, below = figure.subplots(2, 3)
-    for axes, (algorithm, found) in zip(above, table.groupby("algorithm", sort=False), strict=True):
-        draw_coefficients(axes, str(algorithm), found)
+    for axes, (algorithm, rows) in zip(above, table.groupby("algorithm", sort=False), strict=True):
+        draw_coefficients(axes, str(algorithm), rows)
     draw_ratio(below[0], table)
     draw_error(below[1], table)
     draw_remainder(below[2], table)
@@ -41,10 +41,10 @@ def shade(algorithm: str, k: int, ks: list[int]) -> tuple[float, ...]:
 def draw_coefficients(axes: Axes, algorithm: str, table: pd.DataFrame) -> None:
     """Draw the coefficient b of one algorithm against alpha, a colour for each k."""
     ks = sorted(table.k.unique())
-    for k, found in table.groupby("k"):
-        color, level = shade(algorithm, k, ks), found.avg_grad_inner_predicted.iloc[0]
+    for k, rows in table.groupby("k"):
+        color, level = shade(algorithm, k, ks), rows.avg_grad_inner_predicted.iloc[0]
         axes.axhline(level, color=color, linewidth=1.2)
-        axes.semilogx(found.alpha, found.avg_grad_inner, "o", color=color, markersize=5)
+        axes.semilogx(rows.alpha, rows.avg_grad_inner, "o", color=color, markersize=5)
         axes.annotate(
             f"k={k}", (1.01, level), xycoords=("axes fraction", "data"), va="center", color=color
         )
@@ -57,10 +57,10 @@ def draw_coefficients(axes: Axes, algorithm: str, table: pd.DataFrame) -> None:
 def draw_ratio(axes: Axes, table: pd.DataFrame) -> None:
     """Draw b / a against k at the smallest alpha: MAML above FOMAML above Reptile."""
     smallest = table[table.alpha == table.alpha.min()]
-    for algorithm, found in smallest.groupby("algorithm", sort=False):
+    for algorithm, rows in smallest.groupby("algorithm", sort=False):
         color = COLORS[str(algorithm)]
-        axes.plot(found.k, found.avg_grad_inner_predicted / found.avg_grad_predicted, color=color)
-        axes.plot(found.k, found.avg_grad_inner / found.avg_grad, "o", color=color, label=algorithm)
+        axes.plot(rows.k, rows.avg_grad_inner_predicted / rows.avg_grad_predicted, color=color)
+        axes.plot(rows.k, rows.avg_grad_inner / rows.avg_grad, "o", color=color, label=algorithm)
     axes.set_title("How much weight on generalising within a task")
     axes.set_xlabel(r"inner steps $k$")
     axes.set_ylabel(r"$b\,/\,a$, AvgGradInner to AvgGrad")
@@ -70,11 +70,11 @@ def draw_ratio(axes: Axes, table: pd.DataFrame) -> None:
 def draw_error(axes: Axes, table: pd.DataFrame) -> None:
     """Draw how far the fitted b is from the prediction, against alpha."""
     ks = sorted(table.k.unique())
-    for (algorithm, k), found in table.groupby(["algorithm", "k"], sort=False):
-        error = (found.avg_grad_inner / found.avg_grad_inner_predicted - 1).abs()
+    for (algorithm, k), rows in table.groupby(["algorithm", "k"], sort=False):
+        error = (rows.avg_grad_inner / rows.avg_grad_inner_predicted - 1).abs()
         label = algorithm if k == ks[-1] else None
         color = shade(algorithm, k, ks)
-        axes.loglog(found.alpha, error, "o-", markersize=3, linewidth=1, color=color, label=label)
+        axes.loglog(rows.alpha, error, "o-", markersize=3, linewidth=1, color=color, label=label)
     axes.axhline(0.01, color="0.3", linestyle="--", linewidth=1)
     axes.annotate("1%", (table.alpha.min(), 0.0115), color="0.3")
     axes.set_title(r"Relative error of $b$, falling as $\alpha$")
@@ -86,10 +86,8 @@ def draw_error(axes: Axes, table: pd.DataFrame) -> None:
 def draw_remainder(axes: Axes, table: pd.DataFrame) -> None:
     """Draw what the expansion leaves out against alpha, beside lines of slope 2."""
     ks = sorted(table.k.unique())
-    for (algorithm, k), found in table.groupby(["algorithm", "k"], sort=False):
-        axes.loglog(
-            found.alpha, found.remainder, "o", markersize=3.5, color=shade(algorithm, k, ks)
-        )
+    for (algorithm, k), rows in table.groupby(["algorithm", "k"], sort=False):
+        axes.loglog(rows.alpha, rows.remainder, "o", markersize=3.5, color=shade(algorithm, k, ks))
     alphas = np.array([table.alpha.min(), table.alpha.max()])
     smallest = table[table.alpha == alphas[0]].remainder
     for level in (smallest.min(), smallest.max()):

@@ -54,10 +54,8 @@ def draw_circles(
 
 def draw_path(axes: Axes, table: pd.DataFrame) -> None:
     """Draw phi's path, and in each task's colour the inner loops that pulled it."""
-    for (_, task), found in table[table.iteration < SHOWN].groupby(["iteration", "task"]):
-        axes.plot(
-            found.x, found.y, ".-", color=COLORS[task], markersize=3, linewidth=0.7, alpha=0.45
-        )
+    for (_, task), rows in table[table.iteration < SHOWN].groupby(["iteration", "task"]):
+        axes.plot(rows.x, rows.y, ".-", color=COLORS[task], markersize=3, linewidth=0.7, alpha=0.45)
     outer = table[table.inner == 0]
     axes.plot(outer.x, outer.y, "o-", color="black", markersize=3, linewidth=1, label=r"$\phi$")
     first, last = outer.iloc[0], outer.iloc[-1]

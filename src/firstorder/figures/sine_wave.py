@@ -13,10 +13,10 @@ def draw_sine_wave(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(4.6 * len(names), 4.2), layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
-        found = table[table.initialisation == name]
-        wave, support = found[found.kind == "wave"], found[found.kind == "support"]
+        rows = table[table.initialisation == name]
+        wave, support = rows[rows.kind == "wave"], rows[rows.kind == "support"]
         axes.plot(wave.x, wave.y, "--", color="tab:red", linewidth=1.5, label="sine wave")
-        for index, (steps, fit) in enumerate(found[found.kind == "fit"].groupby("steps")):
+        for index, (steps, fit) in enumerate(rows[rows.kind == "fit"].groupby("steps")):
             label = {0: "before", 1: "1 step"}.get(int(steps), f"{steps} steps")
             color = BLUES[min(index, len(BLUES) - 1)]
             axes.plot(fit.x, fit.y, color=color, linewidth=1.8, label=label)

@@ -13,7 +13,7 @@ class SameConv2d(nn.Module):
 
     Attributes:
         weight: the kernels, (3, 3, in_channels, out_channels), as TensorFlow keeps them: beside images
-            with the channels last, what a kernel's row meets lies in one piece.
+            with the channels last, the numbers that a row of a kernel multiplies lie side by side.
         bias: (out_channels,), or None.
     """
 

@@ -32,11 +32,13 @@ def cells(groups: pd.DataFrame, artefact: str, runs: Mapping[str, RunRecord]) ->
     ours of `firstorder.results.statistics.summarise`, `difference`, `joint_error` and `within` (it).
     """
     table = TABLES[artefact]
-    found = place(groups, artefact, table.data)
-    found = found[is_full(found)]
-    rows = [row for column in table.columns for row in column_rows(found, artefact, *column, runs)]
-    other = found[[pair not in table.columns for pair in zip(found.ways, found.shots, strict=True)]]
-    rows += [cell(artefact, group, runs, found) for group in other.to_dict("records")]
+    placed = place(groups, artefact, table.data)
+    placed = placed[is_full(placed)]
+    rows = [row for column in table.columns for row in column_rows(placed, artefact, *column, runs)]
+    other = placed[
+        [pair not in table.columns for pair in zip(placed.ways, placed.shots, strict=True)]
+    ]
+    rows += [cell(artefact, group, runs, placed) for group in other.to_dict("records")]
     return pd.DataFrame(rows)
 
 
@@ -44,19 +46,21 @@ def reduced_cells(
     groups: pd.DataFrame, artefact: str, runs: Mapping[str, RunRecord]
 ) -> pd.DataFrame:
     """Return the cells at a reduced scale, in the same columns, shortest training last."""
-    found = place(groups, artefact, TABLES[artefact].data)
-    found = found[~is_full(found)].sort_values(
+    placed = place(groups, artefact, TABLES[artefact].data)
+    placed = placed[~is_full(placed)].sort_values(
         ["ways", "shots", "series", "protocol", "steps", "group"],
         ascending=[True, True, True, True, False, True],
     )
-    return pd.DataFrame([cell(artefact, group, runs, found) for group in found.to_dict("records")])
+    return pd.DataFrame(
+        [cell(artefact, group, runs, placed) for group in placed.to_dict("records")]
+    )
 
 
 def column_rows(
-    found: pd.DataFrame, artefact: str, ways: int, shots: int, runs: Mapping[str, RunRecord]
+    placed: pd.DataFrame, artefact: str, ways: int, shots: int, runs: Mapping[str, RunRecord]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of one column of a table: those of the paper, then others."""
-    here = found[(found["ways"] == ways) & (found["shots"] == shots)]
+    here = placed[(placed["ways"] == ways) & (placed["shots"] == shots)]
     pairs = sorted(set(zip(here["series"], here["protocol"], strict=True)) - set(ROWS))
     for series, protocol in (*ROWS, *pairs):
         ours = here[(here["series"] == series) & (here["protocol"] == protocol)]

@@ -24,10 +24,10 @@ def table_comparisons(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd
     """
     rows: list[dict[str, Any]] = []
     for artefact, layout in TABLES.items():
-        found = place(groups, artefact, layout.data)
-        for (ways, shots, steps), here in found.groupby(["ways", "shots", "steps"]):
+        placed = place(groups, artefact, layout.data)
+        for (ways, shots, steps), here in placed.groupby(["ways", "shots", "steps"]):
             where = {"artefact": artefact, "ways": ways, "shots": shots, "steps": steps}
-            rows += [{**where, **found} for found in differences(here, runs)]
+            rows += [{**where, **difference} for difference in differences(here, runs)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -60,13 +60,13 @@ def difference_row(
 ) -> Iterator[dict[str, Any]]:
     """Yield the line of one comparison; nothing where the runs share no test tasks."""
     try:
-        found = paired_difference(ours, theirs)
+        difference = paired_difference(ours, theirs)
     except ValueError:
         return
-    seeds = ", ".join(map(str, found.seeds))
+    seeds = ", ".join(map(str, difference.seeds))
     yield {
-        "first": first, "second": second, "measure": measure, "mean": found.mean,
-        "low": found.low, "high": found.high, "tasks": found.tasks, "seeds": seeds,
+        "first": first, "second": second, "measure": measure, "mean": difference.mean,
+        "low": difference.low, "high": difference.high, "tasks": difference.tasks, "seeds": seeds,
     }  # fmt: skip
 
 
@@ -81,9 +81,10 @@ def compare_runs(first: RunRecord, second: RunRecord) -> pd.DataFrame:
         raise ValueError(f"compare: {first.name} and {second.name} have no protocol in common")
     rows = []
     for protocol in protocols:
-        found = paired_difference([(first, protocol)], [(second, protocol)])
+        difference = paired_difference([(first, protocol)], [(second, protocol)])
         rows.append({
             "first": first.name, "second": second.name, "protocol": protocol,
-            "mean": found.mean, "low": found.low, "high": found.high, "tasks": found.tasks,
+            "mean": difference.mean, "low": difference.low, "high": difference.high,
+            "tasks": difference.tasks,
         })  # fmt: skip
     return pd.DataFrame(rows)

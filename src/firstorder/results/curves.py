@@ -43,9 +43,9 @@ def read_curve(run: RunRecord) -> pd.DataFrame:
 
 def curves_of(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> dict[str, pd.DataFrame]:
     """Return each run's curve on the one kind of tasks that most of them were followed on."""
-    found = {name: read_curve(runs[name]) for names in groups["runs"] for name in names}
-    prefix = choose_prefix(found.values())
-    return {name: curve[curve["prefix"] == prefix] for name, curve in sorted(found.items())}
+    by_run = {name: read_curve(runs[name]) for names in groups["runs"] for name in names}
+    prefix = choose_prefix(by_run.values())
+    return {name: curve[curve["prefix"] == prefix] for name, curve in sorted(by_run.items())}
 
 
 def choose_prefix(curves: Iterable[pd.DataFrame]) -> str:

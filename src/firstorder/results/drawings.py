@@ -27,9 +27,9 @@ def draw_figure(
 ) -> list[Picture]:
     """Write a figure of Section 6 as SVG, PNG and CSV, one for each scale it was run at."""
     layout = FIGURES[artefact]
-    found = place(groups, artefact, layout.data)
+    placed = place(groups, artefact, layout.data)
     pictures: list[Picture] = []
-    for (steps, full), here in found.groupby(["steps", "iterations"]):
+    for (steps, full), here in placed.groupby(["steps", "iterations"]):
         stem = folder / (artefact if steps >= full else f"{artefact}_at_{steps}")
         if layout.is_sweep:
             picture: Picture | None = write_sweep(layout, here, stem)

@@ -36,10 +36,10 @@ def findings(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFram
     return frame.sort_values("finding", key=lambda c: c.map(order.index), kind="stable")
 
 
-def by_place(found: pd.DataFrame) -> Iterator[tuple[str, int, dict[tuple[str, float], tuple]]]:
+def by_place(placed: pd.DataFrame) -> Iterator[tuple[str, int, dict[tuple[str, float], tuple]]]:
     """Yield (protocol, steps, the runs' names by (series, x)) where each place has one group."""
     for protocol in (TRANSDUCTIVE, NON_TRANSDUCTIVE):
-        here = found[found["protocol"] == protocol]
+        here = placed[placed["protocol"] == protocol]
         for steps in sorted(set(here["steps"]), reverse=True):
             alike = here[here["steps"] == steps]
             alike = alike[~alike.duplicated(["series", "x"], keep=False)]
@@ -78,8 +78,8 @@ def figure3_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterato
          ((1, four), (-1, two), (-1, "g4"), (1, "g2"))),
         (TWO_STEPS, f"[{two}] - [g2]", "< 0", ((1, two), (-1, "g2"))),
     )  # fmt: skip
-    found = place(groups, "figure3", FIGURES["figure3"].data)
-    for protocol, steps, known in by_place(found):
+    placed = place(groups, "figure3", FIGURES["figure3"].data)
+    for protocol, steps, known in by_place(placed):
         for finding, what, expected, terms in contrasts:
             chosen = [(float(weight), known.get((name, 0.0))) for weight, name in terms]
             if d := contrast(chosen, protocol, runs):

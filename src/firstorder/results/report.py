@@ -10,7 +10,7 @@ from firstorder.results.cells import cells, reduced_cells
 from firstorder.results.drawings import copy_analyses, draw_figure
 from firstorder.results.page import Section, as_html, as_markdown
 from firstorder.results.paper import FIGURES, TABLES
-from firstorder.results.runs import Found, RunRecord, find_runs, read_run
+from firstorder.results.runs import FoundRuns, RunRecord, find_runs, read_run
 from firstorder.results.sections import (
     comparison_section,
     findings_section,
@@ -27,19 +27,19 @@ from firstorder.results.statistics import summarise
 TITLE = "On First-Order Meta-Learning Algorithms, measured again"
 
 
-def write_report(settings: ReportSettings) -> Found:
+def write_report(settings: ReportSettings) -> FoundRuns:
     """Write the report; the same run records give the same bytes.
 
     Returns:
         the runs that were read, and those that were left out.
     """
     paths, out = [Path(path) for path in settings.runs], Path(settings.out)
-    found = find_runs(
+    runs_found = find_runs(
         paths, include_dirty=settings.include_dirty, include_failed=settings.include_failed
     )
     asked = [read_run(Path(path), path) for path in settings.compare]
-    runs = {run.name: run for run in found.runs}
-    table = tables.tidy(found.runs)
+    runs = {run.name: run for run in runs_found.runs}
+    table = tables.tidy(runs_found.runs)
     groups = summarise(table, runs)
     drawn = out / "figures"
     drawn.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def write_report(settings: ReportSettings) -> Found:
     for name, frame in {"comparisons": differences, "findings": measured}.items():
         write_csv(frame, out / f"{name}.csv")
     sections = [
-        summary_section(found),
+        summary_section(runs_found),
         *(write_table(artefact, groups, runs, out) for artefact in TABLES),
         compared,
         findings,
@@ -60,11 +60,11 @@ def write_report(settings: ReportSettings) -> Found:
         ),
         other_section(groups),
         runs_section(table, runs),
-        left_out_section(found),
+        left_out_section(runs_found),
     ]
     (out / "REPORT.md").write_text(as_markdown(TITLE, sections, out))
     (out / "report.html").write_text(as_html(TITLE, sections))
-    return found
+    return runs_found
 
 
 def write_table(

@@ -43,6 +43,11 @@ class RunRecord:
         return config
 
     @property
+    def trained_dirty(self) -> bool:
+        """Whether an evaluation's weights were trained by code that differed from its commit."""
+        return bool((self.results.get("trained") or {}).get("dirty"))
+
+    @property
     def test(self) -> dict[str, dict[str, Any]]:
         """The summary of the final test under each protocol; an only protocol is named by its measure."""
         test = self.results["test"]
@@ -50,7 +55,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRuns:
     """Runs to report on, and (name, reason) of those that were left out."""
 
     runs: list[RunRecord] = field(default_factory=list)
@@ -59,7 +64,7 @@ class Found:
 
 def find_runs(
     paths: Sequence[Path], *, include_dirty: bool = False, include_failed: bool = False
-) -> Found:
+) -> FoundRuns:
     """Read all run folders at and below the paths, sorted by name.
 
     Args:
@@ -70,17 +75,17 @@ def find_runs(
     Raises:
         ValueError: a path is not a folder.
     """
-    found = Found()
+    result = FoundRuns()
     for name, folder in sorted(run_folders(paths).items()):
         try:
             run = read_run(folder, name)
             if reason := reason_against(run, include_dirty, include_failed):
                 raise ValueError(reason)
         except ValueError as error:
-            found.left_out.append((name, str(error)))
+            result.left_out.append((name, str(error)))
         else:
-            found.runs.append(run)
-    return found
+            result.runs.append(run)
+    return result
 
 
 def read_run(folder: Path, name: str) -> RunRecord:
@@ -185,4 +190,6 @@ def reason_against(run: RunRecord, include_dirty: bool, include_failed: bool) ->
         return f"{unfinished(status)} (include_failed=true takes it)"
     if run.results.get("dirty") and not include_dirty:
         return "its code differed from the commit (include_dirty=true takes it)"
+    if run.trained_dirty and not include_dirty:
+        return "the code it was trained with differed from the commit (include_dirty=true takes it)"
     return None

@@ -11,7 +11,7 @@ from firstorder.results.comparisons import compare_runs, table_comparisons
 from firstorder.results.findings import findings
 from firstorder.results.page import Picture, Section
 from firstorder.results.paper import FIGURES, SINE_WAVES, TABLES
-from firstorder.results.runs import Found, RunRecord, measure_of
+from firstorder.results.runs import FoundRuns, RunRecord, measure_of
 from firstorder.results.words import duration, in_detail, in_short, overview, score
 
 Runs = Mapping[str, RunRecord]
@@ -31,10 +31,10 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def summary_section(found: Found) -> Section:
+def summary_section(runs_found: FoundRuns) -> Section:
     """Say what was read, and how to read it."""
-    left = count(len(found.left_out), "run")
-    first = f"{count(len(found.runs), 'run')} read, {left} left out (listed at the end)."
+    left = count(len(runs_found.left_out), "run")
+    first = f"{count(len(runs_found.runs), 'run')} read, {left} left out (listed at the end)."
     return Section("How to read this", [first, *HOW])
 
 
@@ -112,9 +112,9 @@ def sine_wave_section(groups: pd.DataFrame, pictures: list[Picture]) -> Section:
     section = Section("Figure 1: sine waves", pictures=pictures)
     if not pictures:
         section.text = [f"The figure was {NOT_RUN}: `python src/analyze.py analysis=sine_wave`."]
-    found = place(groups, *SINE_WAVES).sort_values(["mean", "group"])
-    if len(found):
-        section.tables = [("Error on test waves after fine-tuning", in_short(found))]
+    placed = place(groups, *SINE_WAVES).sort_values(["mean", "group"])
+    if len(placed):
+        section.tables = [("Error on test waves after fine-tuning", in_short(placed))]
     return section
 
 
@@ -141,9 +141,9 @@ def runs_section(table: pd.DataFrame, runs: Runs) -> Section:
         " their seed; `runs.csv` and `runs.parquet` hold the same and more."
     ]
     rows = []
-    for name, found in table.groupby("run") if len(table) else ():
-        first, run = found.iloc[0], runs[str(name)]
-        scores = [score(row.score, row.ci95, row.measure) for row in found.itertuples()]
+    for name, rows_of_run in table.groupby("run") if len(table) else ():
+        first, run = rows_of_run.iloc[0], runs[str(name)]
+        scores = [score(row.score, row.ci95, row.measure) for row in rows_of_run.itertuples()]
         rows.append({
             "run": f"`{name}`",
             "scores ± 95% over tasks": ", ".join(scores),
@@ -154,7 +154,7 @@ def runs_section(table: pd.DataFrame, runs: Runs) -> Section:
             "interruptions": str(first["interruptions"]),
             "settings": first["group"] + (" (counted once)" if first["repeat"] else ""),
             "commit": str(run.results.get("commit") or "unknown")[:10]
-            + (" (changed)" if run.results.get("dirty") else ""),
+            + (" (changed)" if run.results.get("dirty") or run.trained_dirty else ""),
             "data": f"{first['data']} {str(first['fingerprint'])[:12]}",
             "processor": f"{first['processor'] or '-'}, {first['threads'] or '-'} threads",
             "command": f"`{command_of(run)}`",
@@ -169,9 +169,9 @@ def command_of(run: RunRecord) -> str:
     return shlex.join(["python", f"src/{Path(script).name}", *overrides])
 
 
-def left_out_section(found: Found) -> Section:
+def left_out_section(runs_found: FoundRuns) -> Section:
     """List the runs that were not counted, and why."""
-    rows = [{"run": f"`{name}`", "why": reason} for name, reason in found.left_out]
+    rows = [{"run": f"`{name}`", "why": reason} for name, reason in runs_found.left_out]
     section = Section("Left out", [] if rows else ["None."])
     section.tables = [("", pd.DataFrame(rows))] if rows else []
     return section

@@ -59,22 +59,22 @@ def summarise(table: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFram
     if table.empty:
         return pd.DataFrame(columns=columns)
     rows, counted = [], table[~table["repeat"]]
-    for (group, protocol), found in counted.groupby(["group", "protocol"], sort=True):
-        found = found.sort_values("seed")
-        scores = np.concatenate([runs[name].scores[protocol].to_numpy() for name in found["run"]])
+    for (group, protocol), members in counted.groupby(["group", "protocol"], sort=True):
+        members = members.sort_values("seed")
+        scores = np.concatenate([runs[name].scores[protocol].to_numpy() for name in members["run"]])
         pooled, ci95 = over_tasks(scores)
         rows.append({
             "group": group,
             "protocol": protocol,
-            **{name: found[name].iloc[0] for name in PLACE},
-            "seeds": tuple(found["seed"].tolist()),
-            "mean": float(found["score"].mean()),
-            "std": float(found["score"].std(ddof=1)),
+            **{name: members[name].iloc[0] for name in PLACE},
+            "seeds": tuple(members["seed"].tolist()),
+            "mean": float(members["score"].mean()),
+            "std": float(members["score"].std(ddof=1)),
             "pooled": pooled,
             "ci95": ci95,
             "tasks": len(scores),
-            "train_seconds": found["train_seconds"].mean(),
-            "runs": tuple(found["run"]),
+            "train_seconds": members["train_seconds"].mean(),
+            "runs": tuple(members["run"]),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
@@ -133,11 +133,11 @@ def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """Return the 95% percentile bootstrap interval of a mean, the same at every call."""
     if len(values) < 2:
         return float(values[0]), float(values[0])
-    found = bootstrap(
+    members = bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, batch=100, method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
+    return float(members.low), float(members.high)
 
 
 def smooth(

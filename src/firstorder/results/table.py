@@ -8,20 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from firstorder.results.label import KEY
+from firstorder.results.neutral import counts
 from firstorder.results.paper import full_iterations
 from firstorder.results.runs import RunRecord, measure_of
 
-# Settings that move no number, or that only say how much is evaluated: runs that differ in these
-# alone are of one group. All else that differs makes another group.
-NEUTRAL = {
-    "ckpt_path", "resume", "scale", "data.source.download", "trainer.accelerator", "trainer.devices",
-    "trainer.num_nodes", "trainer.strategy", "trainer.threads", "trainer.log_every",
-    "trainer.checkpoint_every", "trainer.progress", "trainer.compile", "eval.tasks", "eval.batch",
-    "eval.curve_tasks", "eval.parallel",
-}  # fmt: skip
-NEUTRAL_PREFIXES = ("logger.", "hydra.", "eval.monitor_", f"{KEY}.")
-NEUTRAL_NAMES = ("root", "mirror", "workers", "objective")  # wherever they stand
 GROUP_DIGITS = 8
 
 
@@ -37,17 +27,6 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def settings_that_count(run: RunRecord) -> dict[str, Any]:
     """Return the settings, besides the seed, that a run's numbers depend on."""
     return {key: value for key, value in flatten(run.config) if counts(key)}
-
-
-def counts(key: str) -> bool:
-    """Tell whether a setting distinguishes runs; seeds do not."""
-    name = key.rpartition(".")[2]
-    return not (
-        key in NEUTRAL
-        or key.startswith(NEUTRAL_PREFIXES)
-        or name in NEUTRAL_NAMES
-        or name.endswith("seed")
-    )
 
 
 def group_of(run: RunRecord) -> str:
@@ -124,7 +103,7 @@ def rows_of(run: RunRecord) -> Iterator[dict[str, Any]]:
             "interruptions": results.get("interruptions", 0),
             "peak_memory": results.get("peak_memory"),
             "commit": results.get("commit"),
-            "dirty": results.get("dirty"),
+            "dirty": run.trained_dirty or results.get("dirty"),
             "started": results.get("started"),
             **{name: hardware.get(name) for name in ("processor", "cores", "threads", "gpu")},
         }

@@ -1,6 +1,7 @@
 """Checkpoints: what they remember of the run that wrote them, and what may go on from them."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
 
 from firstorder.run.atomic import replacing
+
+TRAINED = "{trained}"  # stands for the group of the training run in the settings of an evaluation
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -36,13 +39,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise ValueError(f"ckpt_path={path} is not a file: name the last.ckpt of a run folder")
     try:
-        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found["config"]["algo"]["_target_"]
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint["config"]["algo"]["_target_"]
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
         raise ValueError(
             f"ckpt_path={path} is not a checkpoint of firstorder, or is cut off"
         ) from error
-    return found
+    return checkpoint
 
 
 def read_resumable(path: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +77,19 @@ def as_trained(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
     merged = OmegaConf.merge(trained, given(settings))
     merged.logger = cfg.logger
     if merged.logger.wandb:
-        merged.logger.wandb.group = (trained["logger"]["wandb"] or {}).get("group")
+        for key in "name", "group":  # in this order: the name is made of the group
+            if called := merged.logger.wandb[key]:
+                merged.logger.wandb[key] = called.replace(TRAINED, group_of(trained))
     if cfg.data.root is not None and "root" in merged.data.source:
         merged.data.source.root = cfg.data.root
     return merged  # type: ignore[return-value]
+
+
+def group_of(trained: dict[str, Any]) -> str:
+    """Return the Weights & Biases group of a training run; where it had none, its algorithm and data."""
+    if group := (trained["logger"]["wandb"] or {}).get("group"):
+        return str(group)
+    algo, source = (
+        node["_target_"].rpartition(".")[2] for node in (trained["algo"], trained["data"]["source"])
+    )
+    return f"{re.sub('(?<=[a-z])(?=[A-Z])', '_', algo)}_{source}".lower()

@@ -44,7 +44,9 @@ def final_test(
     figure = learner.kind.draw(learner.example(datamodule.test_sampler()[0]))
     figure.savefig(run.folder / "figures" / "test_episode.png", dpi=150)
     if run.wandb:
-        run.wandb.add_test(test, figure)
+        run.wandb.add_test(record, {"test_episode": figure})
+        if run.job_type == "train":
+            run.wandb.add_checkpoint(run.last_checkpoint, record)
     rows = learner.kind.rows(test)
     show(rows, diverged, run.folder, steps, run.time.seconds, seconds)
     return test

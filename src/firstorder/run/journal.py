@@ -35,7 +35,8 @@ class Journal:
         error: the sentence that a failed run ended with.
         started: time of the first leg's start.
         updated: time of the last writing.
-        commit, dirty: the code of the last leg, see `git_state`.
+        commit: the code of the last leg, see `git_state`.
+        dirty: whether that of any leg behind the weights was changed since its commit.
         iteration: outer iterations done.
         max_steps: outer iterations to do.
         train_seconds: time behind them, over all legs.

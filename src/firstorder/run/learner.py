@@ -136,12 +136,12 @@ class MetaLearner(LightningModule):
 
     def training_step(self, tasks: Episode, index: int) -> None:
         context = self.context(self.global_step)
-        found = self.algorithm.meta_batch(
+        gradient = self.algorithm.meta_batch(
             self.loss, self.meta, self.inner_state, tasks.to_float(self.phi.dtype), context
         )
-        direction, state = self._average_over_ranks(found.direction, found.state)
+        direction, state = self._average_over_ranks(gradient.direction, gradient.state)
         if not are_finite(direction.values()):
-            raise self._diverged_at(found)
+            raise self._diverged_at(gradient)
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         for group in optimizer.param_groups:
@@ -153,16 +153,17 @@ class MetaLearner(LightningModule):
         if not are_finite(self.meta.values()):  # the step was too long for a float
             for name, tensor in self.meta.items():
                 tensor.copy_(before[name])
-            raise self._diverged_at(found)
+            raise self._diverged_at(gradient)
         for index, tensor in enumerate(state):
             setattr(self, f"inner_state_{index}", tensor)
-        self._log_losses(found.first_loss, found.last_loss)
+        self._log_losses(gradient.first_loss, gradient.last_loss)
 
-    def _diverged_at(self, found: MetaGradient) -> NotFiniteError:
+    def _diverged_at(self, gradient: MetaGradient) -> NotFiniteError:
         return NotFiniteError(
             f"the update of outer iteration {self.global_step} is not finite (inner loss"
-            f" {found.first_loss.item():.3g} an example at the first step, {found.last_loss.item():.3g}"
-            " at the last): lower algo.inner_lr or algo.outer_lr; the weights before it are kept"
+            f" {gradient.first_loss.item():.3g} an example at the first step,"
+            f" {gradient.last_loss.item():.3g} at the last): lower algo.inner_lr or algo.outer_lr; the"
+            " weights before it are kept"
         )
 
     def _average_over_ranks(self, direction: Meta, state: State) -> tuple[Meta, State]:

@@ -1,32 +1,31 @@
-"""Weights & Biases: online where an API key is configured and a server answers, else offline."""
+"""A run of Weights & Biases: what it is called and given, and how it ends; see docs/wandb.md."""
 
-import logging
-import os
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import requests
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import WandbLogger
+
+from firstorder.run.connection import start
+from firstorder.run.wandb_content import STEP, adaptation, last_iteration, means, test_table
 
 if TYPE_CHECKING:
     import wandb
     from matplotlib.figure import Figure
 
-logger = logging.getLogger(__name__)
-
-PATIENCE = 10.0  # seconds to wait for a first answer; W&B itself would try for minutes
+LONGEST = 127  # characters of a name or group
+ALONG = ("*", "train/*", "val/*", "train_tasks/*", "test_tasks/*", "test/*")  # against iterations
 
 
 class WeightsAndBiases:
-    """Hold a run of Weights & Biases, which goes on where `run_id` names an earlier one.
+    """A run of Weights & Biases, which goes on where `run_id` names an earlier one.
 
     It never asks for a login; WANDB_MODE decides where it is set. Each leg of an offline run leaves a
     folder of its own, all with one id, which `wandb sync` uploads into one run.
 
     Args:
         folder: the run folder.
-        settings: project, entity and group.
+        settings: project, entity, group and name; what is too long is shortened.
         tags, job_type, config: as `wandb.init` takes them.
         run_id: id of the run to go on with, None for a new one.
     """
@@ -42,14 +41,16 @@ class WeightsAndBiases:
         run_id: str | None = None,
     ) -> None:
         self.folder = folder
+        named = {key: shortened(settings.get(key)) for key in ("group", "name")}
         self.run: wandb.Run | None = start(
             dir=str(folder), id=run_id, resume="allow", tags=tags, job_type=job_type,
-            config=config, **settings,
+            config=config, **{**settings, **named},
         )  # fmt: skip
         if self.run:
-            self.run.define_metric("trainer/global_step")
-            for prefix in "*", "train/*", "val/*":  # on one axis, whatever else is logged between
-                self.run.define_metric(prefix, step_metric="trainer/global_step", step_sync=True)
+            self.run.define_metric(STEP)
+            for prefix in ALONG:  # on one axis, whatever else is logged between
+                self.run.define_metric(prefix, step_metric=STEP, step_sync=True)
+            self.run.define_metric("adaptation/*", step_metric="adaptation/inner_step")
         self.logger = WandbLogger(experiment=self.run)
 
     @property
@@ -57,13 +58,45 @@ class WeightsAndBiases:
         """The id by which the next leg goes on with this run."""
         return self.run.id if self.run else None
 
-    def add_test(self, test: dict[str, Any], figure: "Figure") -> None:
-        """Put the final test and its figure into the run."""
+    def describe(self, found: dict[str, Any]) -> None:
+        """Add what was found out about a run to its config."""
+        if self.run:
+            self.run.config.update(found, allow_val_change=True)  # by a leg with newer code
+
+    def add_test(self, results: dict[str, Any], figures: dict[str, "Figure"]) -> None:
+        """Put the final test into the run: means, a table, the adaptation curve, figures.
+
+        Args:
+            results: what results.json holds.
+            figures: by name.
+        """
+        import wandb
+
+        if self.run is None:
+            return
+        curve, drawn = adaptation(results["adaptation"])
+        for row in curve:
+            self.run.log(row)
+        named = {"group": self.run.group, "run": self.run.name, "job_type": self.run.job_type}
+        self.run.log({
+            STEP: last_iteration(results), **means(results["test"]), **drawn,
+            "test_table": test_table(results, named),
+            **{name: wandb.Image(figure) for name, figure in figures.items()},
+        })  # fmt: skip
+        self.run.summary.update({"test": results["test"]})
+
+    def add_checkpoint(self, path: Path, results: dict[str, Any]) -> None:
+        """Make the checkpoint an artifact; it is not copied: a later sync reads it from `path`."""
         import wandb
 
         if self.run:
-            self.run.log({"test_episode": wandb.Image(figure)})
-            self.run.summary.update({"test": test})
+            told = {
+                key: results[key] for key in ("algo", "seed", "steps", "data", "commit", "dirty")
+            }
+            metadata = {**told, "test": results["test"]}
+            artifact = wandb.Artifact(f"phi-{self.run.id}", type="model", metadata=metadata)
+            artifact.add_file(str(path), policy="immutable", skip_cache=True)
+            self.run.log_artifact(artifact, aliases=[f"iteration-{results['steps']}"])
 
     def close(self, failed: bool) -> None:
         """End the run, whatever happened: the next job of a multirun starts one of its own."""
@@ -76,40 +109,9 @@ class WeightsAndBiases:
             print(f"Weights & Biases is offline; upload with: wandb sync {legs}")
 
 
-@rank_zero_only
-def start(**how: Any) -> "wandb.Run":
-    """Start a run online, or offline where there is no account or no answer."""
-    import wandb
-
-    if not is_offline():
-        if (answer := reach_server()) is None:
-            try:
-                return wandb.init(**how)
-            except wandb.errors.CommError as error:
-                wandb.teardown()  # the run that failed still holds its id
-                answer = " ".join(str(error).split())
-        logger.warning(
-            "Weights & Biases cannot be reached, so this run is kept offline: %s", answer
-        )
-    return wandb.init(**how, mode="offline", settings=wandb.Settings(silent=True))
-
-
-def is_offline() -> bool:
-    """Tell whether Weights & Biases should write to disk only."""
-    import wandb
-
-    mode = os.environ.get("WANDB_MODE")
-    return mode == "offline" if mode else not wandb.login(prompt=False, verify=False)
-
-
-def reach_server() -> str | None:
-    """Return why the server does not answer, None where it does (or none is wanted)."""
-    import wandb
-
-    if os.environ.get("WANDB_MODE", "online") != "online":
-        return None
-    try:
-        requests.head(wandb.setup().settings.base_url, timeout=PATIENCE)
-    except requests.RequestException as error:
-        return type(error).__name__
-    return None
+def shortened(name: str | None) -> str | None:
+    """Cut a name to what Weights & Biases takes; a digest of the whole keeps it different from others."""
+    if name is None or len(name) <= LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST - len(digest) - 1]}-{digest}"

@@ -92,4 +92,6 @@ def describe(metrics: Mapping[str, float]) -> str:
         group, slash, _ = name.partition("/")
         if slash and group != "train":
             groups.setdefault(group, []).append(f"{value:.3g}")
-    return ", ".join([*parts, *(f"{group} {' / '.join(found)}" for group, found in groups.items())])
+    return ", ".join(
+        [*parts, *(f"{group} {' / '.join(values)}" for group, values in groups.items())]
+    )

@@ -17,8 +17,8 @@ SCHEMA = 2
 
 def with_diverged(test: dict[str, Any], diverged: int) -> dict[str, Any]:
     """Add the number of tasks that diverged to the summary, under each protocol where it has several."""
-    if all(isinstance(found, dict) for found in test.values()):
-        return {protocol: {**found, "diverged": diverged} for protocol, found in test.items()}
+    if all(isinstance(numbers, dict) for numbers in test.values()):
+        return {protocol: {**numbers, "diverged": diverged} for protocol, numbers in test.items()}
     return {**test, "diverged": diverged}
 
 
@@ -48,6 +48,7 @@ def results(
         "command": journal.command,
         "commit": journal.commit,
         "dirty": journal.dirty,
+        **({"trained": run.trained} if run.trained else {}),
         "hardware": hardware(),
         "started": journal.started,
         "steps": steps,

@@ -5,21 +5,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lightning import Trainer
+from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.run.callbacks import TrainingTime
+from firstorder.run.describe import DescribeRun, tags_of
 from firstorder.run.journal import open_journal
 from firstorder.run.learner import MetaLearner
 from firstorder.run.loggers import WeightsAndBiases
 from firstorder.run.metrics_file import MetricsFile
+from firstorder.run.origin import Origin, origin_of
 from firstorder.run.provenance import forget_peak_memory
 from firstorder.run.trainer import CHECKPOINTS, LAST, TrainerConfig, build_trainer
 
 
 class Run:
-    """Hold what belongs to one run; as a context, note how it ends and close its loggers.
+    """What belongs to one run; as a context, it notes how the run ends and closes its loggers.
 
     Args:
         folder: the run folder.
@@ -30,6 +32,7 @@ class Run:
 
     Attributes:
         journal: what run.json says.
+        trained: of an evaluation, where its weights come from, see `origin_of`; else None.
         time: counts the seconds behind the weights.
         wandb: the Weights & Biases run, None where there is none.
     """
@@ -50,6 +53,10 @@ class Run:
         self.time = TrainingTime(self.journal)
         if known := (checkpoint or {}).get("callbacks", {}).get(self.time.state_key):
             self.time.load_state_dict(known)
+        origin = origin_of(checkpoint, config["ckpt_path"]) if checkpoint else None
+        self.trained = origin if job_type == "eval" else None
+        if origin and not self.trained:  # weights of changed code stay so, whoever trains on
+            self.journal.dirty = self.journal.dirty or origin["dirty"]
         self.wandb: WeightsAndBiases | None = None
 
     @property
@@ -60,23 +67,25 @@ class Run:
     def trainer(self, learner: MetaLearner, datamodule: EpisodeDataModule) -> Trainer:
         """Open the loggers, and build the Trainer that logs to them."""
         first = self.first_step if self.goes_on else 0
+        callbacks: list[Callback] = [self.time, Origin(self.journal)]
         loggers: list[Logger] = [MetricsFile(self.folder / "metrics.csv", first)]
         if settings := self.config["logger"]["wandb"]:
             self.wandb = WeightsAndBiases(
                 self.folder,
                 settings,
-                tags=[learner.algorithm.name, datamodule.source.name],
+                tags=tags_of(self.config, learner.algorithm.name, datamodule.source.name),
                 job_type=self.job_type,
-                config=self.config,
+                config={**self.config, **({"trained": self.trained} if self.trained else {})},
                 run_id=self.journal.wandb_id,
             )
             self.journal.write(wandb_id=self.wandb.run_id)
             loggers.append(self.wandb.logger)
+            callbacks.append(DescribeRun(self.wandb, self.journal))
         return build_trainer(
             self.folder,
             loggers,
             TrainerConfig(**self.config["trainer"]),
-            callbacks=[self.time],
+            callbacks=callbacks,
             monitor_every=self.config["eval"]["monitor_every"],
         )
 

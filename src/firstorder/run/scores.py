@@ -13,7 +13,7 @@ from firstorder.run.atomic import replacing
 
 
 class TaskScores(NamedTuple):
-    """Hold what each task of an evaluation scored, in the order of the tasks.
+    """What each task of an evaluation scored, in the order of the tasks.
 
     Attributes:
         task: numbers of the tasks in their stream, (tasks,), ascending.
@@ -64,15 +64,17 @@ class CollectScores(Metric):
         return TaskScores(task.long(), named, diverged.bool())
 
 
-def write_scores(path: Path, found: TaskScores) -> None:
+def write_scores(path: Path, task_scores: TaskScores) -> None:
     """Write arrays "task", "diverged" and one for each protocol, a value a task."""
-    arrays = {name: values.numpy().astype(np.float32) for name, values in found.scores.items()}
-    arrays["diverged"] = found.diverged.numpy().astype(np.uint8)
+    arrays = {
+        name: values.numpy().astype(np.float32) for name, values in task_scores.scores.items()
+    }
+    arrays["diverged"] = task_scores.diverged.numpy().astype(np.uint8)
     with replacing(path) as file:
         np.savez_compressed(
             file,
             allow_pickle=False,
-            task=found.task.numpy().astype(np.uint32),
+            task=task_scores.task.numpy().astype(np.uint32),
             **arrays,
         )
 

@@ -64,10 +64,10 @@ class Classification(TaskKind):
         return [
             (
                 protocol.replace("_", "-"),
-                f"{100 * found['accuracy']:.2f} ± {100 * found['ci95']:.2f} %",
-                found["tasks"],
+                f"{100 * numbers['accuracy']:.2f} ± {100 * numbers['ci95']:.2f} %",
+                numbers["tasks"],
             )
-            for protocol, found in summary.items()
+            for protocol, numbers in summary.items()
         ]
 
     def draw(self, example: Example) -> "Figure":

@@ -22,7 +22,7 @@ ReadClass = Callable[[], Pictures]  # a function that decodes the images of one 
 
 
 class Cache(NamedTuple):
-    """Hold an opened cache.
+    """An opened cache.
 
     Attributes:
         pixels: (images, C, H, W) uint8, mapped from the file.

@@ -17,7 +17,7 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 class Pictures(NamedTuple):
-    """Hold the decoded images of one class.
+    """The decoded images of one class.
 
     Attributes:
         pixels: (n, H, W, C) uint8.

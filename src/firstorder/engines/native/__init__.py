@@ -88,9 +88,9 @@ class NativeSteps:
         dims = 2 if type(loss) is SumOverTasks else 1
         if plan is None or not labels or not moments or phi.dim() != dims:
             return None
-        found = plan.steps(loss, optimizer, phi, state, batches)
-        self.taken += len(batches) if found else 0
-        return found
+        last_step = plan.steps(loss, optimizer, phi, state, batches)
+        self.taken += len(batches) if last_step else 0
+        return last_step
 
     def _plan(self, network: Network, phi: Tensor, *xs: Tensor) -> Plan | None:
         """Return the plan for mini-batches like xs, all of one size; None where it is not covered."""

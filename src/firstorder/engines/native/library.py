@@ -59,7 +59,7 @@ class COptimizer(ctypes.Structure):
 
 
 class Plan:
-    """Hold a network's plan for mini-batches of one size, and the space to work in.
+    """A network's plan for mini-batches of one size, and the memory that its steps work in.
 
     Attributes:
         covers: whether step.cpp computes such mini-batches.
@@ -99,15 +99,15 @@ class Plan:
         """Take steps on one task, phi (d,), or on many, phi (tasks, d); the loss is the last one."""
         xs, ys = ([tensor.contiguous() for tensor in given] for given in zip(*batches, strict=True))
         phi = phi.contiguous()
-        found, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
+        new_phi, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
         if isinstance(optimizer, Adam):
             settings = COptimizer(1, optimizer.lr, optimizer.beta1, optimizer.beta2, optimizer.eps)
             m, v, t = state[0].contiguous(), state[1].contiguous(), float(state[2])
             state = AdamState(torch.empty_like(m), torch.empty_like(v), state[2] + len(xs))
-            vectors = (phi, m, v, found, state.m, state.v, losses)
+            vectors = (phi, m, v, new_phi, state.m, state.v, losses)
         else:
             settings, t = COptimizer(0, optimizer.lr), 0.0
-            vectors = (phi, phi, phi, found, phi, phi, losses)  # no moments: none are touched
+            vectors = (phi, phi, phi, new_phi, phi, phi, losses)  # no moments: none are touched
         many = isinstance(loss, SumOverTasks)
         is_sum = (loss.loss if many else loss).reduction == "sum"
         x_at, y_at = addresses(xs), addresses(ys)
@@ -120,7 +120,7 @@ class Plan:
             )  # fmt: skip
         if not taken:  # a label that is not one of a way
             return None
-        return Step(found, state, losses.sum() if many else losses)
+        return Step(new_phi, state, losses.sum() if many else losses)
 
     def predict(self, phi: Tensor, x: Tensor) -> Tensor:
         """Return the outputs, (tasks, n, ways), of many tasks' networks."""

@@ -1,0 +1,159 @@
+"""The whole paper: its sweeps, the evaluations that share their training, the analyses, the report."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from firstorder.cli.assembly import build
+from firstorder.cli.paper_settings import PaperSettings
+from firstorder.engine import set_engines
+from firstorder.engines.native import NativeSteps
+from firstorder.inner_loop import step
+from firstorder.network import Network
+from firstorder.task.loss import TaskLoss
+
+logger = logging.getLogger(__name__)
+
+SRC = Path(__file__).parents[2]
+ONE_SHOT = {"table1": 5, "table2": None, "cifarfs": 5}  # eval.inner_batch_size, None as for 5-shot
+MAML_COST = 12  # times Reptile's, measured on Omniglot (docs/results/algorithms.md)
+
+
+def run_paper(settings: PaperSettings, conf: Path) -> list[str]:
+    """Run what is missing of the paper and write the report; return what failed."""
+    hours = sum(estimates(settings, conf).values()) / 3600 / (os.cpu_count() or 1)
+    logger.info("about %.1f hours on %s processors, less what is done", hours, os.cpu_count())
+    if settings.estimate_only:
+        return []
+    seeds = ",".join(map(str, settings.seeds))
+    common = [f"scale={settings.scale}", f"seed={seeds}"]
+    failed = [
+        f"sweep={name}"
+        for name in settings.sweeps
+        if call("train.py", f"sweep={name}", *common, "logger=csv")
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each runs a process of its own
+        failed += filter(None, pool.map(evaluate_one_shot, trained_for_five_shots(settings.sweeps)))
+    for analysis in "manifolds", "sine_wave":
+        short = [f"analysis.outer_steps={max(20, round(10_000 * settings.scale))}"]
+        extra = short if analysis == "sine_wave" else []
+        if call("analyze.py", f"analysis={analysis}", "logger=csv", *extra):
+            failed.append(f"analysis={analysis}")
+    folders = [f"outputs/sweeps/{name}" for name in settings.sweeps] + ["outputs/analyze"]
+    if call("report.py", f"runs=[{','.join(folders)}]", f"out={settings.out}"):
+        failed.append("report")
+    return failed
+
+
+def call(script: str, *overrides: str) -> int:
+    """Run a script of src/ in a process of its own; return its exit status."""
+    logger.info("python src/%s %s", script, " ".join(overrides))
+    command = [sys.executable, str(SRC / script), *overrides]
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+
+
+def trained_for_five_shots(sweeps: Sequence[str]) -> Iterator[Path]:
+    """Yield the finished runs whose training serves the 1-shot cell as well."""
+    for name in sweeps:
+        if name in ONE_SHOT:
+            for results in sorted(Path("outputs/sweeps", name).glob("*_5shot*/*/results.json")):
+                yield results.parent
+
+
+def evaluate_one_shot(run: Path) -> str | None:
+    """Evaluate a run on one image a class unless that is done; return its folder where it failed."""
+    folder = run / "one_shot"
+    if (folder / "results.json").exists():
+        return None
+    batch = ONE_SHOT[run.parents[1].name]
+    settings = ["data.shots=1", *([f"eval.inner_batch_size={batch}"] if batch else [])]
+    status = call(
+        "evaluate.py", f"ckpt_path='{run / 'checkpoints' / 'last.ckpt'}'", *settings, "logger=csv",
+        "trainer.threads=1", "trainer.progress=false", f"hydra.run.dir='{folder}'",
+    )  # fmt: skip
+    return str(folder) if status else None
+
+
+def estimates(settings: PaperSettings, conf: Path) -> dict[str, float]:
+    """Return the seconds that each sweep would take on one processor, by this machine's speed."""
+    costs: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        for name in settings.sweeps:
+            sweep = compose("train", [f"sweep={name}"], return_hydra_config=True)
+            seconds[name] = len(settings.seeds) * sum(
+                seconds_of(job, costs)
+                for job in jobs(sweep.hydra.sweeper.params, f"scale={settings.scale}")
+            )
+    return seconds
+
+
+def jobs(params: DictConfig, scale: str) -> Iterator[DictConfig]:
+    """Yield the config of each job of a grid, with one seed."""
+    choices = OverridesParser.create().parse_overrides(
+        [f"{key!s}={value}" for key, value in params.items() if key != "seed"]
+    )
+    names = [override.get_key_element() for override in choices]
+    grids = [list(override.sweep_string_iterator()) for override in choices]
+    composed: dict[str, DictConfig] = {}
+    for values in product(*grids):
+        job = dict(zip(names, values, strict=True))
+        name = job.pop("experiment")
+        if name not in composed:
+            composed[name] = compose("train", [f"experiment={name}", scale])
+        cfg = composed[name].copy()
+        for key, value in job.items():
+            OmegaConf.update(cfg, key, OmegaConf.create(f"x: {value}").x)
+        yield cfg
+
+
+def seconds_of(cfg: DictConfig, costs: dict[str, float]) -> float:
+    """Return about how long a run takes: training, validation and test, by the images it passes."""
+    ways, algo, test = cfg.data.ways, cfg.algo, cfg.eval
+    images = cfg.trainer.max_steps * algo.meta_batch_size * algo.inner_steps * algo.inner_batch_size
+    if algo._target_.endswith("MAML") and "FO" not in algo._target_:
+        images *= MAML_COST
+    a_task = test.inner_steps * test.inner_batch_size + ways * (ways * cfg.data.shots + 1) / 3
+    validations = cfg.trainer.max_steps // test.monitor_every if test.monitor_every else 0
+    tasks = test.tasks + validations * test.monitor_tasks
+    name = str(OmegaConf.to_container(cfg.model, resolve=True))
+    if name not in costs:
+        costs[name] = seconds_an_image(cfg)
+    return 3 + (images + tasks * a_task) * costs[name]
+
+
+def seconds_an_image(cfg: DictConfig) -> float:
+    """Measure an inner step of the network, in seconds an image (or a point)."""
+    import torch
+
+    algorithm, source = build(cfg, "algo"), build(cfg, "data.source")
+    network: Any = Network(build(cfg, "model"))
+    loss, phi = TaskLoss(network, source.kind.criterion, "sum"), network.initial()
+    x = torch.rand(10, *source.input_shape)
+    outputs = network(phi, x)
+    y = outputs.detach() if source.kind.measure == "mse" else torch.zeros(10, dtype=torch.int64)
+    arguments = loss, algorithm.optimizer, phi, algorithm.optimizer.init(phi), (x, y)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    set_engines(NativeSteps())
+    step(*arguments)
+    start = time.perf_counter()
+    for _ in range(20):
+        step(*arguments)
+    seconds = time.perf_counter() - start
+    set_engines()
+    torch.set_num_threads(threads)
+    return seconds / 200

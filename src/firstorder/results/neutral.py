@@ -1,0 +1,25 @@
+"""Settings that runs may differ in and still be averaged."""
+
+from firstorder.results.label import KEY
+
+# Settings that move no number, or that only say how much is evaluated: runs that differ in these
+# alone are of one group. All else that differs makes another group.
+NEUTRAL = {
+    "ckpt_path", "resume", "scale", "data.source.download", "trainer.accelerator", "trainer.devices",
+    "trainer.num_nodes", "trainer.strategy", "trainer.threads", "trainer.log_every",
+    "trainer.checkpoint_every", "trainer.progress", "trainer.compile", "eval.tasks", "eval.batch",
+    "eval.curve_tasks", "eval.parallel",
+}  # fmt: skip
+NEUTRAL_PREFIXES = ("logger.", "hydra.", "eval.monitor_", f"{KEY}.")
+NEUTRAL_NAMES = ("root", "mirror", "workers", "objective")  # wherever they stand
+
+
+def counts(key: str) -> bool:
+    """Tell whether a setting distinguishes runs; seeds do not."""
+    name = key.rpartition(".")[2]
+    return not (
+        key in NEUTRAL
+        or key.startswith(NEUTRAL_PREFIXES)
+        or name in NEUTRAL_NAMES
+        or name.endswith("seed")
+    )

@@ -1,0 +1,80 @@
+"""Sweeps that go on, as real processes."""
+
+import json
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from firstorder.cli.resolvers import LONGEST, run_group, run_name, scaled
+from firstorder.cli.resuming import first_difference
+from tests.conftest import TINY, Script
+
+SWEEP = [*TINY, "logger=csv", "eval.monitor_every=0", "resume=auto", "hydra.sweep.dir=sweep"]
+
+
+def jobs(folder: Path) -> dict[str, list[str]]:
+    """Return what became of each job, one word a call of the sweep."""
+    told: dict[str, list[str]] = {}
+    for line in (folder / "sweep" / "jobs.jsonl").read_text().splitlines():
+        job = json.loads(line)
+        if job["status"] != "started":
+            told.setdefault(job["job"], []).append(job["status"])
+    return told
+
+
+def test_failures_stay_alone_and_the_same_command_does_only_what_is_missing(
+    script: Script, tmp_path: Path
+) -> None:
+    command = ["train.py", "--multirun", *SWEEP, "algo.inner_lr=0.001,-1", "seed=0,1"]
+    first = script(*command, cwd=tmp_path)
+    assert first.returncode == 1
+    assert first.stdout.count("algo.inner_lr=-1.0 must be above 0") == 2
+    assert "Traceback" not in first.stderr
+    results = sorted(tmp_path.glob("sweep/*/*/results.json"))
+    assert len(results) == 2
+    written = [path.stat().st_mtime_ns for path in results]
+    again = script(*command, cwd=tmp_path)
+    assert again.returncode == 1
+    assert "was finished" in again.stdout
+    assert [path.stat().st_mtime_ns for path in results] == written
+    assert sorted(jobs(tmp_path).values()) == [["failed"] * 2] * 2 + [["finished", "skipped"]] * 2
+
+
+def test_an_unfinished_job_goes_on_from_its_checkpoint(script: Script, tmp_path: Path) -> None:
+    command = [*TINY, "logger=csv", "resume=auto", "hydra.run.dir=run"]
+    assert script("train.py", *command, cwd=tmp_path).returncode == 0
+    (tmp_path / "run" / "results.json").unlink()
+    again = script("train.py", *command, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "going on from" in again.stdout
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 6
+    other = script("train.py", *command, "algo.inner_lr=0.5", cwd=tmp_path)
+    assert other.returncode != 0
+    assert "holds a finished run with algo.inner_lr=0.001" in other.stderr
+
+
+def test_a_runs_folder_says_what_it_is() -> None:
+    assert run_name("never", "algo.inner_lr=1", 3, "now") == "now"
+    assert run_name("auto", "algo.inner_lr=1,data.root=/a b", 3, "") == (
+        "algo.inner_lr=1,data.root=-a-b,seed=3"
+    )
+    assert run_name("auto", "", 0, "") == "seed=0"
+    long = [run_name("auto", "x" * 300 + end, 0, "") for end in "ab"]
+    assert long[0] != long[1]
+    assert all(len(name) <= LONGEST + 9 for name in long)
+    assert run_group(None, "reptile", "glyphs") == "reptile_glyphs"
+    assert run_group("figure3_g1", "reptile", "glyphs") == "figure3_g1"
+
+
+def test_a_scale_has_a_floor_and_never_exceeds_the_whole() -> None:
+    root = OmegaConf.create({"scale": 0.01})
+    assert scaled(40_000, _root_=root) == 400
+    assert scaled(1000, 200, _root_=root) == 200
+    assert scaled(100, 200, _root_=root) == 100
+
+
+def test_what_changes_no_result_is_no_difference() -> None:
+    then = {"seed": 0, "trainer": {"threads": 1, "max_steps": 5}, "data": {"root": "a"}}
+    now = {"seed": 0, "trainer": {"threads": 2, "max_steps": 5}, "data": {"root": "b"}}
+    assert first_difference(then, now) is None
+    assert first_difference(then, {**now, "seed": 1}) == ("seed", 0, 1)
