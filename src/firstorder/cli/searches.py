@@ -22,6 +22,7 @@ SETTINGS = (
     "search.json"  # in the sweep's folder: what the trials share, and the space they are drawn from
 )
 LOCK = "search.lock"
+held: list[FileLock] = []  # not in the callback, which goes to the processes of jobs
 
 
 class GoOnWithSearch(Callback):
@@ -36,7 +37,7 @@ class GoOnWithSearch(Callback):
         with report_user_errors():  # Hydra would make a warning of an error
             folder, sweeper = Path(config.hydra.sweep.dir), config.hydra.sweeper
             folder.mkdir(parents=True, exist_ok=True)  # SQLite makes none
-            self.lock = hold(folder)
+            held.append(hold(folder))
             check_settings(folder, config)
             study = open_study(sweeper)
             with read_write(config):
