@@ -138,6 +138,11 @@ ALLOWED: dict[str, list[Any]] = {
     "analysis.steps": [],
     "analysis.alphas": [[1, 2]],
     "analysis.seed": COUNT_OR_ZERO,
+    "analysis.study": TEXT,
+    "analysis.forests": COUNT,
+    "seeds": [[1, 2]],
+    "sweeps": [],
+    "estimate_only": YES_OR_NO,
     "analysis.checkpoints": MAPPING,
     "analysis.outer_steps": COUNT,
     "analysis.shots": COUNT,
@@ -163,6 +168,7 @@ COMMANDS = {
     "show": (["show", "logger=csv"], ""),
     "prepare": (["prepare", "logger=csv"], ""),
     "report": (["report"], ""),
+    "paper": (["paper"], ""),
     "workspace": (["workspace"], ""),
     "evaluate": (["evaluate", "logger=csv", "ckpt_path=last.ckpt"], ""),
     **{f"analyze {name}": (["analyze", f"analysis={name}"], "analysis.") for name in ANALYSES},
@@ -174,6 +180,8 @@ COMMANDS = {
 
 def composed(name: str, *overrides: str) -> DictConfig:
     """Compose a command's config, with its references resolved: they take most of the time."""
+    if "analysis=importances" in overrides:
+        overrides += ("analysis.study=study.db",)
     if "data=learn2learn" in overrides:
         overrides += ("data.source.factory=package.module:function",)
     register()

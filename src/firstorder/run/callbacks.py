@@ -7,9 +7,6 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from firstorder.engine import set_engines
-from firstorder.engines.build import has_compiler
-from firstorder.engines.inductor import Compiler, is_worthwhile
-from firstorder.engines.native import NativeSteps
 from firstorder.inner_loop import step
 from firstorder.run.journal import Journal
 from firstorder.run.learner import MetaLearner
@@ -107,15 +104,23 @@ class CompileInnerLoop(Callback):
     """
 
     def __init__(self, setting: str) -> None:
+        from firstorder.engines.inductor import Compiler  # loads TorchInductor: for a real run only
+
         self.setting, self.compiler = setting, Compiler(step)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        from firstorder.engines.build import has_compiler
+        from firstorder.engines.inductor import is_worthwhile
+        from firstorder.engines.native import NativeSteps
+
         assert isinstance(pl_module, MetaLearner)
-        algorithm = pl_module.algorithm
+        algorithm, is_random = pl_module.algorithm, pl_module.network.is_random
         steps = trainer.max_steps * algorithm.meta_batch_size * algorithm.inner_steps
         elsewhere = self.setting == "auto" and trainer.strategy.root_device.type != "cpu"
         if not elsewhere and has_compiler(self.setting):
-            compiler = [self.compiler] if is_worthwhile(self.setting, steps) else []
+            # What a random network draws depends on the task, which a compiled step doesn't see.
+            compiles = is_worthwhile(self.setting, steps) and not is_random
+            compiler = [self.compiler] if compiles else []
             set_engines(NativeSteps(required=self.setting == "always"), *compiler)
         else:
             set_engines()
