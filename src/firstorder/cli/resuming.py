@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from firstorder.results.neutral import flatten
 from firstorder.run.trainer import CHECKPOINTS, LAST
 
 logger = logging.getLogger(__name__)
@@ -58,17 +59,8 @@ def first_difference(
     then: Mapping[str, Any], now: Mapping[str, Any]
 ) -> tuple[str, Any, Any] | None:
     """Return the first setting that differs between two configs, with both values."""
-    before, after = dict(leaves(then)), dict(leaves(now))
+    before, after = dict(flatten(then)), dict(flatten(now))
     for key in [*before, *(key for key in after if key not in before)]:
         if not key.startswith(INERT) and before.get(key) != after.get(key):
             return key, before.get(key), after.get(key)
     return None
-
-
-def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the settings of a config with their full keys."""
-    for name, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -1,5 +1,8 @@
 """Settings that runs may differ in and still be averaged."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from firstorder.results.label import KEY
 
 # Settings that move no number, or that only say how much is evaluated: runs that differ in these
@@ -23,3 +26,12 @@ def counts(key: str) -> bool:
         or name in NEUTRAL_NAMES
         or name.endswith("seed")
     )
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield a config's leaves as (dotted key, value)."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

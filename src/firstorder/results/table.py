@@ -8,20 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from firstorder.results.neutral import counts
+from firstorder.results.neutral import counts, flatten
 from firstorder.results.paper import full_iterations
 from firstorder.results.runs import RunRecord, measure_of
 
 GROUP_DIGITS = 8
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield a config's leaves as (dotted key, value)."""
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def settings_that_count(run: RunRecord) -> dict[str, Any]:
