@@ -43,6 +43,7 @@ class Step(NamedTuple):
     loss: Tensor
 
 
+@engine_call
 def gradient_and_value(loss: Loss, phi: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return L'(phi), (d,), and L(phi).
 

@@ -86,7 +86,7 @@ struct Plan {
   int n, ways, threads, size, flat, head_at, bias_at, dout_size, scratch_size;
   float eps;
   std::vector<Block> blocks;
-  std::vector<Space> spaces;
+  std::vector<Space> spaces, tangents;  // those of Hessians only where they are asked for
 };
 
 static Block make_block(int channels, int filters, int stride, int pool, int side,
