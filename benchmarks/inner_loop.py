@@ -28,7 +28,7 @@ from firstorder.engines.native import NativeSteps
 from firstorder.inner_loop import gradient_and_value, step
 from firstorder.inner_optimizer import Adam
 from firstorder.network import Network
-from firstorder.second_order import recorded_step, step_vjp
+from firstorder.second_order import recorded_step, step_vjp, update, update_vjp
 from firstorder.task import Classification
 from firstorder.task.episode import Episode
 from firstorder.task.loss import TaskLoss
@@ -38,7 +38,8 @@ LR = 1e-3
 
 def engines() -> tuple[Engine, ...]:
     """Return the engines of a long run."""
-    return NativeSteps(), Compiler(step, recorded_step, step_vjp, gradient_and_value)
+    whole, parts = (step, recorded_step, step_vjp), (gradient_and_value, update, update_vjp)
+    return NativeSteps(), Compiler(*whole, *parts)
 
 
 def training(case: Case) -> dict[str, Call]:
