@@ -25,10 +25,10 @@ from firstorder.data.minibatches import cycle_minibatches
 from firstorder.engine import Engine, set_engines
 from firstorder.engines.inductor import Compiler
 from firstorder.engines.native import NativeSteps
-from firstorder.inner_loop import gradient_and_value, step
+from firstorder.inner_loop import gradient_and_value, step, update
 from firstorder.inner_optimizer import Adam
 from firstorder.network import Network
-from firstorder.second_order import recorded_step, step_vjp, update, update_vjp
+from firstorder.second_order import recorded_step, step_vjp, update_vjp
 from firstorder.task import Classification
 from firstorder.task.episode import Episode
 from firstorder.task.loss import TaskLoss

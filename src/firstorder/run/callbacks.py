@@ -7,10 +7,10 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from firstorder.engine import set_engines
-from firstorder.inner_loop import gradient_and_value, step
+from firstorder.inner_loop import gradient_and_value, step, update
 from firstorder.run.journal import Journal
 from firstorder.run.learner import MetaLearner
-from firstorder.second_order import recorded_step, step_vjp, update, update_vjp
+from firstorder.second_order import recorded_step, step_vjp, update_vjp
 
 HEARTBEAT = 10.0  # seconds between two writings of run.json
 
