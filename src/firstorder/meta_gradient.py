@@ -113,6 +113,8 @@ def maml_product(
     meta: Meta,
     state: State,
     batches: Sequence[Batch],
+    weights: Sequence[float] = (1.0,),
+    first_order: bool = False,
 ) -> MetaGradient:
     """Multiply out U'_1 ... U'_{k-1} L'_k(phi_k) from the right (Eq. 19), the same value as `maml`.
 
@@ -120,19 +122,33 @@ def maml_product(
     iterates and their gradients are kept, 2 (k - 1) d numbers, and the activations of one step at a
     time. The loss draws no random numbers, for it is computed again on the way back, and depends on
     the meta-parameters through the weights only.
+
+    Args:
+        inner: the inner loop of the meta-parameters.
+        meta: the meta-parameters, with "phi".
+        state: the inner optimiser's.
+        batches: the task's mini-batches L_1, ..., L_k.
+        weights: of L_k after the last steps: (..., w_{k-1}, w_k) of sum_i w_i L_k(phi_i).
+        first_order: leave the Hessians out.
     """
     *support, query = batches
     loss, optimizer, first = inner(meta)
     phi, points, losses = first, [], []
+    after = [0.0] * (len(support) - len(weights)) + list(weights)
     for batch in support:
         point, (phi, state, value) = recorded_step(loss, optimizer, phi, state, batch)
-        points.append(point)
+        points.append((point, phi))
         losses.append(value)
-    of_phi, value = gradient_and_value(loss, phi, query)
-    of_state: State = tree_map(torch.zeros_like, state)
+    of_phi, of_state = torch.zeros_like(phi), tree_map(torch.zeros_like, state)
     of_optimizer = tuple(torch.zeros_like(tensor) for tensor in learnable(optimizer))
-    for point, batch in zip(reversed(points), reversed(support), strict=True):
-        of_phi, of_state, of_step = step_vjp(loss, optimizer, point, batch, of_phi, of_state)
+    last = None
+    for (point, moved), batch, weight in reversed(list(zip(points, support, after, strict=True))):
+        if weight:
+            gradient, value = gradient_and_value(loss, moved, query)
+            of_phi, last = of_phi + weight * gradient, value if last is None else last
+        of_phi, of_state, of_step = step_vjp(
+            loss, optimizer, point, batch, of_phi, of_state, first_order
+        )
         of_optimizer = tuple(map(torch.add, of_optimizer, of_step))
 
     def learnt(meta: Meta) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -142,7 +158,8 @@ def maml_product(
     direction = {"phi": of_phi}
     if len(meta) > 1 or first is not meta["phi"]:
         (direction,) = vjp(learnt, meta)[1]((of_phi, of_optimizer))
-    return MetaGradient(direction, state, losses[0], value)
+    assert last is not None
+    return MetaGradient(direction, state, losses[0], last)
 
 
 def maml_first_order(

@@ -28,6 +28,7 @@ COUNT: list[Any] = []
 COUNT_OR_ZERO = [0]
 POSITIVE = [1e30]  # finite and above 0
 NOT_NEGATIVE = [0, 1e30]
+SHARE = [0]  # of a whole
 NUMBER = [-1, 0, 1e30]
 # OmegaConf writes numbers as text where text is wanted; "nan" may be a name.
 TEXT = [-1, 0, 1e30, math.nan, math.inf, "text"]
@@ -116,6 +117,10 @@ ALLOWED: dict[str, list[Any]] = {
     "algo.first_order": YES_OR_NO,
     "algo.average": YES_OR_NO,
     "algo.weights": [[1, 2]],
+    "algo.proximal": POSITIVE,
+    "algo.solver_steps": COUNT,
+    "algo.multi_step": SHARE,
+    "algo.first_order_share": SHARE,
     "model.num_classes": COUNT,
     "model.in_channels": COUNT,
     "model.image_size": COUNT,
