@@ -101,6 +101,7 @@ ALLOWED: dict[str, list[Any]] = {
     "algo.inner_lr": POSITIVE,
     "algo.inner_optimizer": CHOICE,
     "algo.inner_options": MAPPING,
+    "algo.inner_state": CHOICE,
     "algo.outer_schedule": CHOICE,
     "algo.layers": [[1, 2]],
     "algo.loss_reduction": CHOICE,

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from firstorder.algo.base import MetaAlgorithm
+from firstorder.cli.launch import launch
 from firstorder.cli.paper_settings import PaperSettings
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
 from firstorder.messages import nearest
@@ -152,15 +153,23 @@ def check_scale(cfg: DictConfig) -> None:
 
 def check_ranks(cfg: DictConfig) -> None:
     """Check that tasks can be shared by the processes of a run."""
-    ranks = cfg.trainer.devices * cfg.trainer.num_nodes
+    devices, nodes = cfg.trainer.devices, cfg.trainer.num_nodes
+    ranks = devices * nodes
+    if launch.ranks not in (1, ranks):
+        raise ValueError(
+            f"torchrun or srun has started {launch.ranks} processes, and trainer.devices={devices} times"
+            f" trainer.num_nodes={nodes} is {ranks}: set trainer.devices to the processes of one machine,"
+            " and trainer.num_nodes to the machines"
+        )
     if ranks > 1 and run_mode() == RunMode.MULTIRUN:
         raise ValueError(
-            f"trainer.devices={cfg.trainer.devices} cannot go with --multirun, where every process would"
+            f"trainer.devices={devices} cannot go with --multirun, where every process would"
             " run the whole sweep: give each job one device, and let a launcher run jobs side by side"
         )
-    for key in "algo.meta_batch_size", "eval.tasks", "eval.monitor_tasks":
-        if (value := OmegaConf.select(cfg, key)) % ranks:
-            raise ValueError(f"{key}={value} cannot be shared equally by {ranks} devices")
+    validates = ["eval.monitor_tasks"] if cfg.eval.monitor_every else []
+    for key in "algo.meta_batch_size", "eval.tasks", *validates:
+        if (value := OmegaConf.select(cfg, key)) < ranks:
+            raise ValueError(f"{key}={value} is too few for {ranks} devices: each needs a task")
 
 
 def check_objective(cfg: DictConfig) -> None:
