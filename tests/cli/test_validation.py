@@ -49,6 +49,7 @@ ALLOWED: dict[str, list[Any]] = {
     "resume": CHOICE,
     "scale": [],
     "label": [None],
+    "plugins": [],
     "split": CHOICE,
     "episodes": COUNT,
     "query_shots": COUNT,

@@ -26,10 +26,14 @@ from firstorder.cli.messages import message
 from firstorder.cli.resuming import go_on
 from firstorder.cli.schema import register
 from firstorder.cli.validation import run_mode, validate
+from firstorder.plugins import trust_overrides
 from firstorder.run.ranks import this_rank
 
 CONF = Path(__file__).parents[3] / "conf"
-SHOW_TRACE = os.environ.get("HYDRA_FULL_ERROR") == "1"
+# What the user said: below, Hydra is told something else, which the processes of other ranks inherit.
+SHOW_TRACE = (
+    os.environ.setdefault("FIRSTORDER_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "")) == "1"
+)
 USER_ERRORS = (ValueError, HydraException, OmegaConfBaseException, MisconfigurationException)
 
 Job = Callable[[DictConfig], float | None]
@@ -46,6 +50,7 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
     def decorate(main: Job) -> Callable[[], None]:
         @wraps(main)
         def job(cfg: DictConfig) -> float | None:
+            trust_overrides(HydraConfig.get().overrides.task)  # a launcher's process has no other
             if this_rank():  # what all ranks would say, the first does
                 logging.getLogger().setLevel(logging.WARNING)
             if run_mode() != RunMode.MULTIRUN:
@@ -53,7 +58,9 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
             sweeps.note("started")
             try:
                 score, was_finished = attempt(main, cfg)
-            except Exception as error:  # the other jobs go on; Ctrl-C and signals end them all
+            except (Exception, SystemExit) as error:  # the other jobs go on
+                if sweeps.ends_all(error):
+                    raise
                 sweeps.note_failure(error)
                 return None
             sweeps.note("skipped" if was_finished else "finished")
@@ -66,11 +73,13 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
             sweeps.begin()
             with report_user_errors():
                 launch.join(config_name)
+                trust_overrides(sys.argv[1:])
                 register()
                 os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
-                    job
-                )()
+                with sweeps.table_of_lost_jobs():
+                    hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
+                        job
+                    )()
             if sweeps.failed_jobs:
                 sys.exit(1)
 
