@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ from tests.conftest import ROOT, Script
 
 SMALL = [
     "data=sinusoid", "logger=csv", "trainer.progress=false", "trainer.accelerator=cpu",
-    "trainer.threads=1", "trainer.log_every=2",
+    "trainer.threads=1", "trainer.log_every=2", "trainer.compile=never",
 ]  # fmt: skip
 # Neither the meta-batches nor the tasks of an evaluation can be shared equally by two or three.
 UNEQUAL = [
@@ -56,18 +57,35 @@ def alone(script: Script, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+def slurm(rank: int) -> dict[str, str]:
+    """Return what srun puts into the environment of one of two tasks."""
+    two = ("SLURM_NTASKS", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS_PER_NODE")
+    ranked = {"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "SLURM_NODEID": 0, "SLURM_NNODES": 1}
+    port = 20000 + os.getpid() % 10000  # Lightning's own follows from the number of the job
+    return {
+        **dict.fromkeys(two, "2"), **{name: str(value) for name, value in ranked.items()},
+        "SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "train", "SLURM_NODELIST": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_take_the_steps_of_one_process_in_one_folder(
     ranks: int, alone: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Two that Lightning starts, and three of torchrun, each with a clock of its own."""
-    start = [sys.executable] if ranks == 2 else [*TORCHRUN, "3"]
-    done = subprocess.run(
-        [*start, ROOT / "src" / "train.py", *UNEQUAL, f"trainer.devices={ranks}"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=150, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("outer iterations in") == 1
+    """Two as srun starts them, and three of torchrun, each with a clock of its own."""
+    command = [ROOT / "src" / "train.py", *UNEQUAL, f"trainer.devices={ranks}"]
+    how: dict[str, Any] = {"cwd": tmp_path, "text": True, "stdout": subprocess.PIPE}
+    if ranks == 3:
+        processes = [subprocess.Popen([*TORCHRUN, "3", *command], env=environment, **how)]
+    else:
+        processes = [
+            subprocess.Popen([sys.executable, *command], env={**environment, **slurm(rank)}, **how)
+            for rank in range(2)
+        ]
+    said = "".join(process.communicate(timeout=150)[0] for process in processes)
+    assert [process.returncode for process in processes] == [0] * len(processes)
+    assert said.count("outer iterations in") == 1
     (run,) = tmp_path.glob("outputs/reptile_sinusoid/*")
     torch.testing.assert_close(weights(run), weights(alone))
     for row, expected in zip(metrics(run), metrics(alone), strict=True):
@@ -89,7 +107,7 @@ def test_as_many_processes_as_devices(environment: dict[str, str], tmp_path: Pat
     )  # fmt: skip
     assert done.returncode != 0
     assert "error: torchrun or srun has started 2 processes, and trainer.devices=1" in done.stderr
-    assert not list(tmp_path.rglob("config.yaml"))
+    assert not list(tmp_path.rglob("run.json"))
 
 
 FAILING = """
@@ -109,7 +127,7 @@ MetaLearner.training_step = failing
 from train import main
 main()
 """
-LONG = [*SMALL, "trainer.max_steps=1000000", "eval.monitor_every=0", "eval.tasks=2"]
+LONG = [*SMALL, "trainer.max_steps=1000000", "eval.monitor_every=0", "eval.tasks=3"]
 
 
 def test_a_rank_that_fails_alone_ends_the_run(environment: dict[str, str], tmp_path: Path) -> None:
@@ -137,7 +155,7 @@ def test_a_rank_that_is_killed_ends_the_others_and_the_run_goes_on(
         cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     last, deadline = tmp_path / "run" / "checkpoints" / "last.ckpt", time.monotonic() + 120
-    while not last.exists() and time.monotonic() < deadline:
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     started = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     ranks = [int(pid) for pid in started.read_text().split()]

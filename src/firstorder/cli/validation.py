@@ -140,6 +140,10 @@ def check_ranks(cfg: DictConfig) -> None:
             f" trainer.num_nodes={nodes} is {ranks}: set trainer.devices to the processes of one machine,"
             " and trainer.num_nodes to the machines"
         )
+    if nodes > 1 and launch.ranks == 1:
+        raise ValueError(
+            f"trainer.num_nodes={nodes} needs torchrun or srun, which start a process for each device"
+        )
     if ranks > 1 and run_mode() == RunMode.MULTIRUN:
         raise ValueError(
             f"trainer.devices={devices} cannot go with --multirun, where every process would"

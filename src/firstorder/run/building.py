@@ -28,8 +28,10 @@ BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
 
 def built_at(key: str) -> tuple[str, Callable[[type], bool]] | None:
     """Return what is built at a key, None where nothing is."""
-    found = (built for pattern, built in BUILT.items() if fnmatchcase(key, pattern))
-    return next(found, None)
+    for pattern, built in BUILT.items():
+        if fnmatchcase(key, pattern) and key.count(".") == pattern.count("."):
+            return built
+    return None
 
 
 def class_at(key: str, target: Any) -> type:

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -63,12 +64,12 @@ def environment() -> ClusterEnvironment:
     return started_by() or (TorchElasticEnvironment() if elastic else LightningEnvironment())
 
 
+@cache  # Lightning takes its variables away when it is done
 def this_rank() -> int:
     """Return the number of this process among the ranks of its run, 0 where it is alone."""
     if cluster := started_by():
         return cluster.global_rank()
-    per_node = int(os.environ.get("WORLD_SIZE", 1)) if "LOCAL_RANK" in os.environ else 1
-    return int(os.environ.get("LOCAL_RANK", 0)) if per_node > 1 else 0
+    return int(os.environ.get("LOCAL_RANK", 0)) if "WORLD_SIZE" in os.environ else 0
 
 
 class Ranks(DDPStrategy):
