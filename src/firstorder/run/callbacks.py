@@ -95,6 +95,9 @@ class SaveBeforeDying(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
+        if trainer.state.fn == "fit":
+            assert isinstance(pl_module, MetaLearner)
+            pl_module.undo_if_not_finite()  # what nobody has looked at is not saved
         if trainer.state.fn == "fit" and trainer.global_step:
             trainer.save_checkpoint(self.path)
             if trainer.is_global_zero:
