@@ -7,7 +7,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from firstorder.engine import Engine, set_engines
-from firstorder.inner_loop import adapt, gradient_and_value, step
+from firstorder.inner_loop import adapt, gradient_and_value, step, update
 from firstorder.meta_gradient import (
     combination,
     fomaml,
@@ -19,7 +19,7 @@ from firstorder.meta_gradient import (
 from firstorder.network import predict
 from firstorder.run.journal import Journal
 from firstorder.run.learner import MetaLearner
-from firstorder.second_order import recorded_step, step_vjp
+from firstorder.second_order import recorded_step, step_vjp, update_vjp
 
 LOOPS = reptile, fomaml, joint, combination, maml_first_order, product  # whole inner loops
 HEARTBEAT = 10.0  # seconds between two writings of run.json
@@ -122,7 +122,7 @@ class CompileInnerLoop(Callback):
         from firstorder.engines.cuda_graph import CudaGraphs
         from firstorder.engines.inductor import Compiler  # loads TorchInductor: for a real run only
 
-        compiled = step, recorded_step, step_vjp, gradient_and_value
+        compiled = step, recorded_step, step_vjp, gradient_and_value, update, update_vjp
         self.setting, self.compiler = setting, Compiler(*compiled)
         required = setting == "always"
         self.graphs = CudaGraphs(
