@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 # Settings that change neither the weights nor the scores.
 INERT = (
+    "data.on_device", "trainer.convolutions",
     "ckpt_path", "resume", "label", "logger", "data.root", "data.mirror", "data.workers",
     "data.source.root", "data.source.mirror", "data.source.download", "eval.batch", "eval.parallel",
     "trainer.progress", "trainer.threads", "trainer.compile", "trainer.log_every",

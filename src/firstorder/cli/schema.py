@@ -24,6 +24,7 @@ import firstorder.data
 import firstorder.model
 from firstorder.algo import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
+from firstorder.data.images.resident import OnDevice
 from firstorder.run.trainer import HardwareConfig, TrainerConfig
 from firstorder.settings import Count, Filename, ModulePath, Seed, declarations
 
@@ -42,6 +43,7 @@ class DataConfig:
         root: folder where archives lie.
         mirror: a URL or a folder to fetch archives from, before the public places.
         workers: processes that draw episodes ahead; 0 draws them in the training process.
+        on_device: keep all images in the memory of the device; "auto" does on a GPU where they fit.
     """
 
     source: Any
@@ -51,6 +53,7 @@ class DataConfig:
     root: Filename = "data"
     mirror: Filename | None = None
     workers: Annotated[int, Ge(0), Le(1024)] = 0
+    on_device: OnDevice = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from firstorder.data.minibatches import cycle_minibatches, replacement_minibatches
-from firstorder.data.source import TaskSource, TooFewImages
+from firstorder.data.source import Draws, TooFewImages
 from firstorder.task.episode import Episode
 
 # Streams of episodes: for training, for validation while training runs, and for the final test. Each
@@ -38,7 +38,7 @@ class EpisodeSampler:
             reads where a class has too few images.
     """
 
-    source: TaskSource
+    source: Draws
     split: str
     stream: int
     seed: int

@@ -47,9 +47,12 @@ class HardwareConfig:
         accelerator, devices, num_nodes, strategy: as Lightning's Trainer takes them.
         threads: CPU threads of a process; torch's choice where None.
         progress: show a progress bar.
-        compile: "always" or "never" run the inner loop in machine code; "auto" does where it pays.
-        matmul: torch's precision of products of float32 on a GPU: "highest", or "high" for TF32, or
-            "medium" for bfloat16.
+        compile: "always" or "never" run the inner loop in machine code, or as recordings on a GPU; "auto"
+            does where it pays.
+        convolutions: those of many tasks at once on a GPU: "products" of matrices, or the "library"'s,
+            which takes tasks for groups. Without recordings they are the library's.
+        matmul: torch's precision of products and convolutions of float32 on a GPU: "highest", or "high"
+            for TF32, or "medium" for bfloat16 products.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
@@ -59,6 +62,7 @@ class HardwareConfig:
     threads: Processes | None = None
     progress: bool = True
     compile: Literal["auto", "always", "never"] = "auto"
+    convolutions: Literal["products", "library"] = "products"
     matmul: Literal["highest", "high", "medium"] = "highest"
 
     def __post_init__(self) -> None:
@@ -104,6 +108,9 @@ def build_trainer(
         ValueError: there is no GPU where one is asked for.
     """
     torch.set_float32_matmul_precision(config.matmul)
+    torch.backends.cudnn.allow_tf32 = (
+        config.matmul != "highest"
+    )  # else convolutions take TF32 anyway
     if config.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise ValueError(
             f"trainer.accelerator={config.accelerator}, but torch finds no GPU here: set"
@@ -111,7 +118,7 @@ def build_trainer(
         )
     if config.threads:
         torch.set_num_threads(config.threads)
-    used = [*callbacks, CompileInnerLoop(config.compile)]
+    used = [*callbacks, CompileInnerLoop(config.compile, config.convolutions)]
     if folder is not None:
         keep_last: dict[str, Any] = {"filename": "last", "enable_version_counter": False}
         kept = folder / CHECKPOINTS
