@@ -21,11 +21,12 @@ from omegaconf.errors import OmegaConfBaseException
 import firstorder.cli.resolvers  # noqa: F401 (registers them)
 from firstorder.cli import sweeps
 from firstorder.cli.messages import message
+from firstorder.cli.own_parts import register_own
 from firstorder.cli.resuming import go_on
 from firstorder.cli.schema import register
 from firstorder.cli.validation import run_mode, validate
+from firstorder.places import CONF
 
-CONF = Path(__file__).parents[3] / "conf"
 SHOW_TRACE = os.environ.get("HYDRA_FULL_ERROR") == "1"
 USER_ERRORS = (ValueError, HydraException, OmegaConfBaseException, MisconfigurationException)
 
@@ -61,6 +62,7 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
             sweeps.begin()
             with report_user_errors():
                 register()
+                register_own(sys.argv[1:])
                 os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
                     job
