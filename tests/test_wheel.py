@@ -39,9 +39,13 @@ def firstorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv" / "bin" / "firstorder"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_it_trains_and_evaluates_parts_of_the_users_own(
     firstorder: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
+    environment = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [firstorder, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
@@ -71,17 +75,8 @@ def test_it_trains_and_evaluates_parts_of_the_users_own(
     done = run("evaluate", "ckpt_path=run/checkpoints/last.ckpt", "logger=csv", "eval.tasks=4")
     assert done.returncode == 0, done.stderr
 
-    done = run("train", "algo=mean_reptil", *own_parts[1:])
-    assert done.returncode == 1
-    assert done.stderr == "error: algo=mean_reptil is not known, did you mean mean_reptile?\n"
-    done = run("train", *own_parts, "algo.inner_stepz=1")
-    assert "there is no setting algo.inner_stepz, did you mean algo.inner_steps?" in done.stderr
     done = run("trian")
     assert (done.returncode, done.stderr) == (
         1,
         "error: there is no command trian, did you mean train?\n",
     )
-    (tmp_path / "configs" / "algo" / "other.yaml").write_text("_target_: nowhere.Other\n")
-    done = run("train", *own_parts)
-    assert done.returncode == 1
-    assert "other.yaml: algo._target_=nowhere.Other cannot be imported" in done.stderr

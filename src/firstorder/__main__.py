@@ -16,7 +16,7 @@ def main() -> None:
             "usage: firstorder COMMAND [key=value ...] [--config-dir FOLDER] [--cfg job] [--multirun]"
         )
         for name, path in paths.items():
-            print(f"  {name:10} {path.read_text().splitlines()[0].strip('"')}")
+            print(f"  {name:10} {path.read_text().splitlines()[0][3:-3]}")
         return
     name = arguments[0]
     if name not in paths:

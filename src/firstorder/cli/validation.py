@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from firstorder.algo.base import MetaAlgorithm
+from firstorder.cli.adapt import AdaptSettings
 from firstorder.cli.paper_settings import PaperSettings
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
 from firstorder.messages import nearest
@@ -31,7 +32,7 @@ BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
 # Keys at the top of a config.
 TOP = {
     k: v
-    for kind in (PaperSettings, TopConfig, ReportSettings, WorkspaceSettings)
+    for kind in (AdaptSettings, PaperSettings, TopConfig, ReportSettings, WorkspaceSettings)
     for k, v in declarations(kind).items()
 }
 FIRST = ("data", "algo", "trainer")  # a mistake in these is named before what follows from it
@@ -48,10 +49,13 @@ def validate(cfg: DictConfig) -> None:
         OmegaConfBaseException: one is missing, or refers to what is not there.
     """
     is_partial, known = "ckpt_path" in cfg and "algo" not in cfg, TOP
+    if is_partial and plain_value(cfg, "ckpt_path") is None:
+        raise ValueError("ckpt_path must be given: add ckpt_path=... to the command")
     for key in sorted(map(str, cfg), key=lambda key: key not in FIRST):
         if key not in known:
             raise ValueError(f"there is no setting {key}{nearest(key, known.keys() & cfg.keys())}")
-        check_tree(key, plain_value(cfg, key), known[key], is_partial)
+        may_be_null = is_partial and key not in declarations(AdaptSettings)
+        check_tree(key, plain_value(cfg, key), known[key], may_be_null)
     if "algo" in cfg:
         check_together(cfg)
 

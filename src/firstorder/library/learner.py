@@ -36,6 +36,19 @@ class Learner:
         """The classes of a task in training."""
         return int(self.trained.config["data"]["ways"])
 
+    def must_take_images(self, path: str | Path) -> None:
+        """Make sure that image files can be given, and labels.
+
+        Raises:
+            ValueError: the tasks of training were others; the sentence names the checkpoint.
+        """
+        if not self.trained.kind.has_classes or self.form.target is None:
+            name = self.trained.config["data"]["source"]["_target_"].rpartition(".")[2]
+            raise ValueError(
+                f"ckpt_path={path} was trained on {name}, whose tasks are not to tell classes of images"
+                " apart: name the checkpoint of a run that was"
+            )
+
     def adapt(
         self,
         x: Any,
