@@ -12,7 +12,7 @@ from torch.func import grad, vjp
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from firstorder.engine import engine_call, is_transformed
-from firstorder.inner_loop import Batch, Loss, Step, gradient_and_value
+from firstorder.inner_loop import Batch, Loss, Step, gradient_and_value, update
 from firstorder.inner_optimizer import InnerOptimizer, State
 
 
@@ -71,14 +71,6 @@ def hessian_vector(loss: Loss, phi: Tensor, batch: Batch, vector: Tensor) -> Ten
         (gradient,) = torch.autograd.grad(loss(point, *batch), point, create_graph=True)
     (product,) = torch.autograd.grad(gradient, point, vector)
     return product
-
-
-@engine_call
-def update(
-    optimizer: InnerOptimizer, phi: Tensor, gradient: Tensor, state: State
-) -> tuple[Tensor, State]:
-    """Return the weights and the state after the optimiser's step along a gradient."""
-    return optimizer.update(phi, gradient, state)
 
 
 @engine_call

@@ -32,7 +32,9 @@ def network() -> Network:
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(4, track_running_stats=False)
     conv = SameConv2d(1, 4, stride=2, bias=False), SameConv2d(4, 4, stride=1, bias=False)
-    return Network(nn.Sequential(conv[0], norm, nn.ReLU(), conv[1], nn.Flatten(), nn.Linear(64, 3)))
+    pixel = nn.Conv2d(4, 2, kernel_size=1)
+    layers = conv[0], norm, nn.ReLU(), conv[1], pixel, nn.Flatten(), nn.Linear(32, 3)
+    return Network(nn.Sequential(*layers))
 
 
 @pytest.fixture

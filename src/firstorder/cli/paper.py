@@ -28,7 +28,7 @@ from firstorder.task.loss import TaskLoss
 logger = logging.getLogger(__name__)
 
 ONE_SHOT = {"table1": 5, "table2": None, "cifarfs": 5}  # eval.inner_batch_size, None as for 5-shot
-MAML_COST = 3.5  # times Reptile's, measured on Omniglot (docs/results/speed_avx2.md)
+MAML_COST = 3.5  # times Reptile's, measured on Omniglot (docs/results/speed.md)
 
 
 def run_paper(settings: PaperSettings, conf: Path) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from firstorder.engine import set_engines
-from firstorder.inner_loop import gradient_and_value, step
+from firstorder.inner_loop import gradient_and_value, step, update
 from firstorder.run.journal import Journal
 from firstorder.run.learner import MetaLearner
-from firstorder.second_order import recorded_step, step_vjp
+from firstorder.second_order import recorded_step, step_vjp, update_vjp
 
 HEARTBEAT = 10.0  # seconds between two writings of run.json
 
@@ -107,7 +107,7 @@ class CompileInnerLoop(Callback):
     def __init__(self, setting: str) -> None:
         from firstorder.engines.inductor import Compiler  # loads TorchInductor: for a real run only
 
-        compiled = step, recorded_step, step_vjp, gradient_and_value
+        compiled = step, recorded_step, step_vjp, gradient_and_value, update, update_vjp
         self.setting, self.compiler = setting, Compiler(*compiled)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

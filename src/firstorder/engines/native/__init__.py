@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from firstorder.engines.native.adam import adam_update, adam_update_vjp
 from firstorder.engines.native.library import Plan, build_library, flags
-from firstorder.inner_loop import Batch, Step, adapt, gradient_and_value, step
+from firstorder.inner_loop import Batch, Step, adapt, gradient_and_value, step, update
 from firstorder.inner_optimizer import SGD, Adam, State
 from firstorder.model import Conv4
 from firstorder.model.conv4 import EPSILON
 from firstorder.model.layers import SameConv2d
 from firstorder.network import Network, predict
-from firstorder.second_order import hessian_vector, recorded_step, step_vjp, update, update_vjp
+from firstorder.second_order import hessian_vector, recorded_step, step_vjp, update_vjp
 from firstorder.task.classification import cross_entropy
 from firstorder.task.loss import SumOverTasks, TaskLoss
 
@@ -33,6 +33,7 @@ STEP, ADAPT, PREDICT = unwrap(step), unwrap(adapt), unwrap(predict)
 GRADIENT, HESSIAN = unwrap(gradient_and_value), unwrap(hessian_vector)
 UPDATE, UPDATE_VJP = unwrap(update), unwrap(update_vjp)
 MADE_OF_OTHERS = unwrap(recorded_step), unwrap(step_vjp)
+WORTHWHILE = 5000  # weights, above which Adam's dozen passes over them take longer than a call
 AT_ONCE = 5  # steps of one task, while its weights lie in the caches
 
 
@@ -75,8 +76,10 @@ class NativeSteps:
             return found[0] if found else NotImplemented
         if function in MADE_OF_OTHERS and self._covers(network_of(args[0])):
             return function(*args)
-        if function in (UPDATE, UPDATE_VJP) and self._plans and type(args[0]) is Adam:
+        if function in (UPDATE, UPDATE_VJP) and type(args[0]) is Adam:
             made = adam_update if function is UPDATE else adam_update_vjp
+            if args[2].numel() < WORTHWHILE or not self.is_built():
+                return NotImplemented
             return made(build_library(), *args) or NotImplemented
         return NotImplemented
 

@@ -10,6 +10,9 @@
 #include "pass.h"
 #include "tangent.h"
 
+// More threads than that on one task have not been tried, not even in turns (docs/speed.md).
+constexpr int MOST_IN_TEAM = 16;
+
 struct Optimizer {
   int adam;
   float lr, beta1, beta2, eps;
@@ -66,28 +69,30 @@ static void pull_back(const Optimizer& o, const float* g, const float* m, const 
   }
 }
 
-// Visit some tasks with the threads that work on each and their space: threads share the tasks, or
-// one task after the other where there are fewer tasks than threads.
+// Visit some tasks, each with a team of threads and its space. Threads take a task each as long as
+// there are tasks; where there are more threads, as many as share a task well work on each.
 template <typename F>
 static void each_task(Plan& plan, int tasks, F visit, bool with_tangents = false) {
-  const bool apart = tasks >= plan.threads;
-  while ((int)plan.spaces.size() < (apart ? plan.threads : 1))
+  while ((int)plan.spaces.size() < std::min(tasks, plan.threads))
     plan.spaces.push_back(make_space(plan));
   while (with_tangents && plan.tangents.size() < plan.spaces.size())
     plan.tangents.push_back(make_space(plan));
   std::atomic<int> next{0};
-#pragma omp parallel num_threads(plan.threads)
+  const int at_most = std::min(plan.threads, tasks * std::min(plan.n, MOST_IN_TEAM));
+#pragma omp parallel num_threads(at_most)
   {
 #ifdef _OPENMP
     const int rank = omp_get_thread_num(), threads = omp_get_num_threads();
 #else
     const int rank = 0, threads = 1;
 #endif
-    const int mine = apart ? rank : 0;
-    Space& space = plan.spaces[mine];
-    const Team team = apart ? Team{0, 1, nullptr} : Team{rank, threads, space.barrier.get()};
-    for (int i = apart ? next++ : 0; i < tasks; i = apart ? next++ : i + 1)
-      visit(i, team, space, with_tangents ? &plan.tangents[mine] : nullptr);
+    const int teams = std::min(tasks, threads), size = threads / teams, mine = rank / size;
+    if (mine < teams) {
+      Space& space = plan.spaces[mine];
+      const Team team{rank % size, size, space.barrier.get()};
+      for (int i = size > 1 ? mine : next++; i < tasks; i = size > 1 ? tasks : next++)
+        visit(i, team, space, with_tangents ? &plan.tangents[mine] : nullptr);
+    }
   }
 }
 
