@@ -12,6 +12,11 @@ TINY = [
     "trainer.log_every=2", "trainer.checkpoint_every=2", "trainer.threads=1", "eval.tasks=6",
     "eval.batch=3", "eval.inner_steps=3", "eval.monitor_every=3", "eval.monitor_tasks=2",
 ]  # fmt: skip
+SECRET = "s3cr3t-of-the-tests"
+SECRETS = {  # in the environment of the shared run, to be found nowhere
+    **dict.fromkeys(("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MY_PASSWORD"), SECRET),
+    "WANDB_API_KEY": SECRET.ljust(40, "0"), "WANDB_MODE": "offline",
+}  # fmt: skip
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -45,7 +50,8 @@ def script(environment: dict[str, str]) -> Script:
 def tiny_run(script: Script, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run folder of one small training run, a real process, Weights & Biases on."""
     folder = tmp_path_factory.mktemp("tiny")
-    done = script("train.py", *TINY, "hydra.run.dir=run", cwd=folder)
+    done = script("train.py", *TINY, "hydra.run.dir=run", cwd=folder, **SECRETS)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "run" / "stdout.txt").write_text(done.stdout)
+    (folder / "run" / "stderr.txt").write_text(done.stderr)
     return folder / "run"

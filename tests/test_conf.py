@@ -11,6 +11,7 @@ from firstorder.cli.commands import USER_ERRORS
 from firstorder.cli.messages import message
 from firstorder.cli.schema import register
 from firstorder.places import CONF
+from firstorder.plugins import trust_overrides
 
 ALGORITHMS, DATA, MODELS = (
     sorted(path.stem for path in (CONF / group).glob("*.yaml"))
@@ -25,6 +26,7 @@ REFUSED = {("sinusoid", "conv4"), ("sinusoid", "conv4_pool")}
 def composed(*overrides: str) -> DictConfig:
     register()
     given = [each for o in overrides for each in GIVEN.get(o.removeprefix("data="), [])]
+    trust_overrides(given)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train", [*overrides, "logger=csv", *given])
 

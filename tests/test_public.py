@@ -11,7 +11,7 @@ PUBLIC = {
     "ANIL", "Adapted", "ArraySource", "CifarFS", "Conv4", "EvaluationSettings", "FOMAML", "Glyphs",
     "GradientCombination", "ImageFolder", "Joint", "Learn2Learn", "Learner", "MAML", "MLP",
     "MetaAlgorithm", "MetaSGD", "MiniImageNet", "Omniglot", "Reptile", "Sinusoid", "evaluate", "load",
-    "train",
+    "train", "trust",
 }  # fmt: skip
 
 

@@ -249,30 +249,6 @@ def test_a_multirun_gives_each_job_a_run_of_its_own(script: Script, tmp_path: Pa
     assert all(len(list((run / "wandb").glob("offline-run-*"))) == 1 for run in runs)
 
 
-def test_two_ranks_take_the_steps_of_one(script: Script, tmp_path: Path) -> None:
-    """Under SGD the ranks' shares of a meta-batch average to the whole."""
-    for devices in (1, 2):
-        done = script(
-            "train.py", "data=sinusoid", "trainer.max_steps=4", "algo.meta_batch_size=4", "logger=csv",
-            "eval.tasks=4", "eval.batch=4", "eval.monitor_every=0", "trainer.progress=false",
-            "trainer.accelerator=cpu", f"trainer.devices={devices}", f"hydra.run.dir=on{devices}",
-            cwd=tmp_path,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    one, two = (weights(tmp_path / f"on{devices}")["meta_parameters.phi"] for devices in (1, 2))
-    torch.testing.assert_close(two, one)
-    tests = [
-        json.loads((tmp_path / f / "results.json").read_text())["test"] for f in ("on1", "on2")
-    ]
-    assert tests[1]["mse"] == pytest.approx(tests[0]["mse"], rel=1e-4)
-    assert tests[1]["tasks"] == 4
-    single = [read_scores(tmp_path / f / "scores.npz") for f in ("on1", "on2")]
-    assert single[1].task.tolist() == [0, 1, 2, 3]
-    torch.testing.assert_close(
-        single[1].scores["mse"], single[0].scores["mse"], rtol=1e-3, atol=1e-5
-    )
-
-
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
 def test_other_precisions_train_and_evaluate(
     script: Script, tmp_path: Path, tiny_run: Path, precision: str

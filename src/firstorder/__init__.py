@@ -26,6 +26,7 @@ _HOMES = {
         "CifarFS", "Glyphs", "ImageFolder", "Learn2Learn", "MiniImageNet", "Omniglot", "Sinusoid",
     ],
     "firstorder.model": ["Conv4", "MLP"],
+    "firstorder.plugins": ["trust"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -22,5 +22,6 @@ from firstorder.library.training import evaluate as evaluate
 from firstorder.library.training import train as train
 from firstorder.model import MLP as MLP
 from firstorder.model import Conv4 as Conv4
+from firstorder.plugins import trust as trust
 
 __version__: str

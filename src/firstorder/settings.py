@@ -23,6 +23,7 @@ Seed = Annotated[int, Ge(0), Lt(2**32)]  # what numpy and torch both take
 StepSize = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Filename = Annotated[str, Len(1)]
+ModulePath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 FunctionPath = Annotated[str, Field(pattern=r"^[\w.]+:[A-Za-z_]\w*$")]
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)

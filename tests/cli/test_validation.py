@@ -21,6 +21,7 @@ from firstorder.cli.messages import message
 from firstorder.cli.schema import register, register_package
 from firstorder.cli.validation import validate
 from firstorder.places import CONF
+from firstorder.plugins import trust_overrides
 
 VALUES = [-1, 0, 1e30, math.nan, math.inf, "text", None, [1, 2]]
 
@@ -53,6 +54,7 @@ ALLOWED: dict[str, list[Any]] = {
     "resume": CHOICE,
     "scale": [],
     "label": [None],
+    "plugins": [],
     "split": CHOICE,
     "episodes": COUNT,
     "query_shots": COUNT,
@@ -105,6 +107,7 @@ ALLOWED: dict[str, list[Any]] = {
     "algo.inner_lr": POSITIVE,
     "algo.inner_optimizer": CHOICE,
     "algo.inner_options": MAPPING,
+    "algo.inner_state": CHOICE,
     "algo.outer_schedule": CHOICE,
     "algo.layers": [[1, 2]],
     "algo.loss_reduction": CHOICE,
@@ -188,6 +191,7 @@ def composed(name: str, *overrides: str) -> DictConfig:
         overrides += ("analysis.study=study.db",)
     if "data=learn2learn" in overrides:
         overrides += ("data.source.factory=package.module:function",)
+    trust_overrides(overrides)
     register()
     register_package(firstorder.analysis, lambda found: hasattr(found, "measure"))
     with initialize_config_dir(str(CONF), version_base="1.3"):

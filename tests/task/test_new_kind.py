@@ -86,8 +86,9 @@ def test_a_strangers_kind_of_task_trains(script: Script, tmp_path: Path) -> None
     (tmp_path / "conf" / "data").mkdir(parents=True)
     (tmp_path / "conf" / "data" / "ripples.yaml").write_text(YAML)
     done = script(
-        "train.py", "--config-dir=conf", "data=ripples", "trainer.max_steps=30", "eval.tasks=6",
-        "trainer.progress=false", "logger=csv", "eval.monitor_every=10", "hydra.run.dir=run",
+        "train.py", "--config-dir=conf", "data=ripples", "plugins=[ripples]", "trainer.max_steps=30",
+        "eval.tasks=6", "trainer.progress=false", "logger=csv", "eval.monitor_every=10",
+        "hydra.run.dir=run",
         cwd=tmp_path, PYTHONPATH=str(tmp_path),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

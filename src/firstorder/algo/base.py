@@ -73,9 +73,12 @@ class MetaAlgorithm(ABC):
         replacement: draw each mini-batch anew instead of cycling through the task's samples.
         tail_shots: images a class set aside as the last mini-batch (separate tail); 0 for none.
         meta_batch_size: n, tasks an outer iteration (Eq. 5); 1 is the serial version.
-        parallel: run the tasks of a meta-batch at once instead of in turn. Under SGD the result is
-            the same; under Adam each task then starts from the same inner state and their mean is
-            kept, where in turn it flows on from task to task.
+        inner_state: where a task's inner optimiser starts. "flows" hands its state on from task to task,
+            as published; each rank then has a stream of its own, and their mean is kept. "mean" starts
+            each task of a meta-batch from the same state and keeps the mean of what they leave: the same
+            for any number of ranks. Under SGD there is no state, and no difference.
+        parallel: run the tasks of a meta-batch at once instead of in turn; the inner state is then
+            always a mean.
         outer_lr: epsilon at the first outer iteration.
         outer_lr_final: epsilon at the end.
         outer_schedule: how it gets there: "linear", as published, "cosine", or "constant".
@@ -92,6 +95,7 @@ class MetaAlgorithm(ABC):
     replacement: bool = False
     tail_shots: CountOrZero = 0
     meta_batch_size: Count = 1
+    inner_state: Literal["flows", "mean"] = "flows"
     parallel: bool = False
     outer_lr: StepSize = 1.0
     outer_lr_final: NonNegative = 0.0
@@ -201,22 +205,24 @@ class MetaAlgorithm(ABC):
 
         Losses are returned per example, whatever `loss_reduction` is.
         """
+        flows = self.inner_state == "flows" and not self.parallel
         if self.parallel:
             directions = [self._at_once(loss, meta, state, tasks, context)]
         else:
-            directions = []
+            directions, start = [], state
             for index in range(len(tasks.support_x)):
                 with task_noise(context, tasks.noise_seed[index]):
                     batches = minibatches(tasks.task(index))
-                    gradient = self.meta_gradient(loss, meta, state, batches, context)
+                    gradient = self.meta_gradient(loss, meta, start, batches, context)
                 directions.append(gradient)
-                state = gradient.state
-        each, _, first, last = zip(*directions, strict=True)
+                start = gradient.state if flows else state
+        each, states, first, last = zip(*directions, strict=True)
+        left = states[-1] if flows else tree_map(lambda *tensors: mean(tensors), *states)
         direction = {name: mean([one[name] for one in each]) for name in meta}
         sizes = self.inner_batch_size, tasks.query_y.shape[1] or self.inner_batch_size
         per_example = sizes if self.loss_reduction == "sum" else (1, 1)
         losses = (mean(x) / n for x, n in zip((first, last), per_example, strict=True))
-        return MetaGradient(direction, directions[-1].state, *losses)
+        return MetaGradient(direction, left, *losses)
 
     def _at_once(
         self, loss: Loss, meta: Meta, state: State, tasks: Episode, context: Context

@@ -33,7 +33,7 @@ class EvaluationSettings:
         monitor_split: where validation tasks come from: "auto" is the validation split, or the training
             classes where a data set has none; "test" is for learning curves of test accuracy (Figure 3).
         curve_tasks: test tasks on which the adaptation curve, score against inner steps, is measured.
-        batch: episodes handed over at once; no number depends on it.
+        batch: episodes handed over at once, to each rank; no number depends on it.
         parallel: adapt to those of a batch at once: much faster for small networks.
     """
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from firstorder.algo import MetaAlgorithm
@@ -11,6 +9,7 @@ from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.cli.validation import check_together, check_tree, plain_value
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.source import TaskSource
+from firstorder.run.building import construct
 from firstorder.run.learner import MetaLearner
 from firstorder.run.shapes import check_fit
 
@@ -23,10 +22,7 @@ def build(cfg: DictConfig, key: str) -> Any:
     """
     node = plain_value(cfg, key)
     check_tree(key, node, dict[str, Any])
-    try:
-        return instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        raise error.__cause__ or error from None
+    return construct(key, node)
 
 
 def assemble(cfg: DictConfig, config: dict[str, Any]) -> tuple[MetaLearner, EpisodeDataModule]:
@@ -35,9 +31,9 @@ def assemble(cfg: DictConfig, config: dict[str, Any]) -> tuple[MetaLearner, Epis
     Raises:
         ValueError: a setting is wrong by itself, or does not go with another.
     """
-    check_together(cfg)
     algorithm: MetaAlgorithm = build(cfg, "algo")
     evaluation: EvaluationSettings = build(cfg, "eval")
+    check_together(cfg)
     source: TaskSource = build(cfg, "data.source")
     module = build(cfg, "model")
     check_fit(module, source, cfg.data.ways)

@@ -1,5 +1,6 @@
 """Commands: functions of a config that return a score, run by Hydra, their errors told in a sentence."""
 
+import logging
 import math
 import os
 import signal
@@ -20,14 +21,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 import firstorder.cli.resolvers  # noqa: F401 (registers them)
 from firstorder.cli import sweeps
+from firstorder.cli.launch import launch
 from firstorder.cli.messages import message
 from firstorder.cli.own_parts import register_own
 from firstorder.cli.resuming import go_on
 from firstorder.cli.schema import register
 from firstorder.cli.validation import run_mode, validate
 from firstorder.places import CONF
+from firstorder.plugins import trust_overrides
+from firstorder.run.ranks import this_rank
 
-SHOW_TRACE = os.environ.get("HYDRA_FULL_ERROR") == "1"
+# What the user said: below, Hydra is told something else, which the processes of other ranks inherit.
+SHOW_TRACE = (
+    os.environ.setdefault("FIRSTORDER_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "")) == "1"
+)
 USER_ERRORS = (ValueError, HydraException, OmegaConfBaseException, MisconfigurationException)
 
 Job = Callable[[DictConfig], float | None]
@@ -44,12 +51,17 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
     def decorate(main: Job) -> Callable[[], None]:
         @wraps(main)
         def job(cfg: DictConfig) -> float | None:
+            trust_overrides(HydraConfig.get().overrides.task)  # a launcher's process has no other
+            if this_rank():  # what all ranks would say, the first does
+                logging.getLogger().setLevel(logging.WARNING)
             if run_mode() != RunMode.MULTIRUN:
                 return attempt(main, cfg)[0]
             sweeps.note("started")
             try:
                 score, was_finished = attempt(main, cfg)
-            except Exception as error:  # the other jobs go on; Ctrl-C and signals end them all
+            except (Exception, SystemExit) as error:  # the other jobs go on
+                if sweeps.ends_all(error):
+                    raise
                 sweeps.note_failure(error)
                 return None
             sweeps.note("skipped" if was_finished else "finished")
@@ -61,12 +73,15 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
             sys.argv[1:] = overrides_first(sys.argv[1:])
             sweeps.begin()
             with report_user_errors():
+                launch.join(config_name)
+                trust_overrides(sys.argv[1:])
                 register()
                 register_own(sys.argv[1:])
                 os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
-                    job
-                )()
+                with sweeps.table_of_lost_jobs():
+                    hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
+                        job
+                    )()
             if sweeps.failed_jobs:
                 sys.exit(1)
 
@@ -100,11 +115,13 @@ def report_user_errors() -> Iterator[None]:
     except USER_ERRORS as error:
         if SHOW_TRACE:
             raise
-        sys.exit(f"error: {message(error)}")
+        rank = this_rank()
+        sys.exit(f"{f'rank {rank}, ' if rank else ''}error: {message(error)}")
 
 
 def run_folder(cfg: DictConfig) -> Path:
     """Return this run's folder, the resolved config written into it."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    if this_rank() == 0:
+        OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     return folder

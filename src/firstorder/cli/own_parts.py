@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 
 from firstorder.cli.schema import schema, store
-from firstorder.cli.validation import locate
+from firstorder.run.building import class_at
 
-# Group -> the key at which `_target_` stands, in words that `locate` knows.
+# Group -> the key of what it builds.
 GROUPS = {"algo": "algo", "model": "model", "data": "data.source"}
 
 
@@ -21,7 +21,7 @@ def register_own(arguments: Sequence[str]) -> None:
     """Make modules in the working folder importable, and put own classes' schemas into Hydra's store.
 
     Raises:
-        ValueError: a config names a class that cannot be imported, or is no such part.
+        ValueError: a config names a class that is not trusted, cannot be imported, or is no such part.
     """
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)  # last, so that no file there hides a module of Python's
@@ -30,7 +30,7 @@ def register_own(arguments: Sequence[str]) -> None:
             for path in sorted((folder / group).glob("*.yaml")):
                 for target in targets(path, key):
                     try:
-                        own = locate(key, target)
+                        own = class_at(key, target)
                     except ValueError as error:
                         raise ValueError(f"{path}: {error}") from error
                     store(f"schema/{group}", own.__name__, schema(own))

@@ -6,6 +6,7 @@ import re
 from omegaconf import DictConfig, OmegaConf
 
 from firstorder.cli.assembly import build
+from firstorder.cli.launch import started
 from firstorder.cli.wandb_names import wandb_group, wandb_name
 from firstorder.run.shapes import measure
 
@@ -43,6 +44,7 @@ def multiply(one: int, other: int) -> int:
 
 
 OmegaConf.register_new_resolver("source", from_source, replace=True)
+OmegaConf.register_new_resolver("started", started, replace=True)
 OmegaConf.register_new_resolver("scaled", scaled, replace=True)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 OmegaConf.register_new_resolver("run_group", run_group, replace=True)

@@ -19,8 +19,10 @@ INERT = (
     "ckpt_path", "resume", "label", "logger", "data.root", "data.mirror", "data.workers",
     "data.source.root", "data.source.mirror", "data.source.download", "eval.batch", "eval.parallel",
     "trainer.progress", "trainer.threads", "trainer.compile", "trainer.log_every",
-    "trainer.checkpoint_every",
+    "trainer.checkpoint_every", "plugins",
 )  # fmt: skip
+# Settings that came later, with what runs did before.
+LATER = {"algo.inner_state": "flows"}
 
 
 def results_of(folder: Path) -> dict[str, Any] | None:
@@ -61,6 +63,6 @@ def first_difference(
     """Return the first setting that differs between two configs, with both values."""
     before, after = dict(flatten(then)), dict(flatten(now))
     for key in [*before, *(key for key in after if key not in before)]:
-        if not key.startswith(INERT) and before.get(key) != after.get(key):
+        if not key.startswith(INERT) and before.get(key, LATER.get(key)) != after.get(key):
             return key, before.get(key), after.get(key)
     return None

@@ -25,7 +25,7 @@ import firstorder.model
 from firstorder.algo import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.run.trainer import HardwareConfig, TrainerConfig
-from firstorder.settings import Count, Filename, Seed, declarations
+from firstorder.settings import Count, Filename, ModulePath, Seed, declarations
 
 MISSING = "???"
 
@@ -67,6 +67,7 @@ class TopConfig:
             nothing where it has finished; "never" starts anew in a folder named by the time.
         scale: the fraction of a whole experiment that is run: iterations, and tasks with a floor.
         label: the experiment's place in the paper.
+        plugins: modules of one's own whose classes configs may name; they count on the command line only.
         split: the split to show.
         episodes: how many to show.
         query_shots: query images a class to show.
@@ -78,6 +79,7 @@ class TopConfig:
     resume: Literal["auto", "never"] = "never"
     scale: Annotated[float, Gt(0), Le(1)] = 1.0
     label: dict[str, Any] | None = None
+    plugins: list[ModulePath] = field(default_factory=list)
     split: Literal["train", "val", "test"] = "test"
     episodes: Annotated[int, Ge(1), Le(1000)] = 4
     query_shots: Count = 5

@@ -4,31 +4,25 @@ Nothing is fetched, written or computed before the config has passed.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from pkgutil import resolve_name
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
-from firstorder.algo.base import MetaAlgorithm
 from firstorder.cli.adapt import AdaptSettings
+from firstorder.cli.launch import launch
 from firstorder.cli.paper_settings import PaperSettings
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
 from firstorder.messages import nearest
+from firstorder.plugins import check_function, check_plugins
 from firstorder.results.settings import ReportSettings
+from firstorder.run.building import built_at, class_at
 from firstorder.run.workspace import WorkspaceSettings
-from firstorder.settings import check, declarations, shown
+from firstorder.settings import FunctionPath, ModulePath, check, declarations, shown
 from firstorder.task.base import TaskKind
 
-# What is built from a node: in words, and how to tell it.
-BUILT: dict[str, tuple[str, Callable[[type], bool]]] = {
-    "algo": ("a meta-algorithm", lambda target_class: issubclass(target_class, MetaAlgorithm)),
-    "source": ("a source of tasks", lambda target_class: hasattr(target_class, "draw")),
-    "model": ("a network", lambda target_class: issubclass(target_class, nn.Module)),
-}
 # Keys at the top of a config.
 TOP = {
     k: v
@@ -51,6 +45,8 @@ def validate(cfg: DictConfig) -> None:
     is_partial, known = "ckpt_path" in cfg and "algo" not in cfg, TOP
     if is_partial and plain_value(cfg, "ckpt_path") is None:
         raise ValueError("ckpt_path must be given: add ckpt_path=... to the command")
+    check("plugins", plain_value(cfg, "plugins") or [], list[ModulePath])
+    check_plugins(cfg.get("plugins") or [])
     for key in sorted(map(str, cfg), key=lambda key: key not in FIRST):
         if key not in known:
             raise ValueError(f"there is no setting {key}{nearest(key, known.keys() & cfg.keys())}")
@@ -79,6 +75,8 @@ def check_tree(key: str, value: Any, declared: Any, is_partial: bool = False) ->
     known = settings_of(key, value)
     if known is None:
         check(key, value, declared)
+        if declared is FunctionPath:
+            check_function(key, value)
         return
     for name, inner in value.items():
         if name not in known:
@@ -92,13 +90,13 @@ def settings_of(key: str, value: Any) -> Mapping[str, Any] | None:
     Raises:
         ValueError: it names no class that can be built, or leaves out what that needs.
     """
-    built = BUILT.get(key.rsplit(".", 1)[-1])
+    built = built_at(key)
     if not isinstance(value, dict) or not value:
         if built:
             raise ValueError(f"{key}={shown(value)} is not {built[0]}: choose one by name")
         return None
     if "_target_" in value:
-        target = locate(key, value["_target_"])
+        target = class_at(key, value["_target_"])
         for name, parameter in inspect.signature(target).parameters.items():
             is_named = parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
             if is_named and parameter.default is parameter.empty and name not in value:
@@ -113,24 +111,6 @@ def settings_of(key: str, value: Any) -> Mapping[str, Any] | None:
     if all(isinstance(inner, dict) and "_target_" in inner for inner in value.values()):
         return dict.fromkeys(value, Any)  # nodes by name, such as analysis.algorithms
     return None
-
-
-def locate(key: str, target: Any) -> type:
-    """Return the class that a `_target_` names.
-
-    Raises:
-        ValueError: there is none, or it is not of the kind that is wanted at this key.
-    """
-    try:
-        target_class = resolve_name(target)
-    except Exception as error:  # whatever the import of a module raises
-        raise ValueError(f"{key}._target_={shown(target)} cannot be imported: {error}") from error
-    if not isinstance(target_class, type):
-        raise ValueError(f"{key}._target_={shown(target)} is not a class")
-    words, is_wanted = BUILT.get(key.rsplit(".", 1)[-1], ("", lambda target_class: True))
-    if not is_wanted(target_class):
-        raise ValueError(f"{key}._target_={target} is not {words}")
-    return target_class
 
 
 def check_together(cfg: DictConfig) -> None:
@@ -156,15 +136,27 @@ def check_scale(cfg: DictConfig) -> None:
 
 def check_ranks(cfg: DictConfig) -> None:
     """Check that tasks can be shared by the processes of a run."""
-    ranks = cfg.trainer.devices * cfg.trainer.num_nodes
+    devices, nodes = cfg.trainer.devices, cfg.trainer.num_nodes
+    ranks = devices * nodes
+    if launch.ranks not in (1, ranks):
+        raise ValueError(
+            f"torchrun or srun has started {launch.ranks} processes, and trainer.devices={devices} times"
+            f" trainer.num_nodes={nodes} is {ranks}: set trainer.devices to the processes of one machine,"
+            " and trainer.num_nodes to the machines"
+        )
+    if nodes > 1 and launch.ranks == 1:
+        raise ValueError(
+            f"trainer.num_nodes={nodes} needs torchrun or srun, which start a process for each device"
+        )
     if ranks > 1 and run_mode() == RunMode.MULTIRUN:
         raise ValueError(
-            f"trainer.devices={cfg.trainer.devices} cannot go with --multirun, where every process would"
+            f"trainer.devices={devices} cannot go with --multirun, where every process would"
             " run the whole sweep: give each job one device, and let a launcher run jobs side by side"
         )
-    for key in "algo.meta_batch_size", "eval.tasks", "eval.monitor_tasks":
-        if (value := OmegaConf.select(cfg, key)) % ranks:
-            raise ValueError(f"{key}={value} cannot be shared equally by {ranks} devices")
+    validates = ["eval.monitor_tasks"] if cfg.eval.monitor_every else []
+    for key in "algo.meta_batch_size", "eval.tasks", *validates:
+        if (value := OmegaConf.select(cfg, key)) < ranks:
+            raise ValueError(f"{key}={value} is too few for {ranks} devices: each needs a task")
 
 
 def check_objective(cfg: DictConfig) -> None:
@@ -190,7 +182,7 @@ def check_shots(cfg: DictConfig) -> None:
             f"algo.tail_shots={tail} leaves none of data.train_shots={shots} for the mini-batches"
             " before the tail"
         )
-    source = locate("data.source", cfg.data.source._target_)
+    source = class_at("data.source", cfg.data.source._target_)
     kind = getattr(source, "kind", None)
     if isinstance(kind, TaskKind) and ways < kind.fewest_ways:
         raise ValueError(

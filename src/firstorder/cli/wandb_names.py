@@ -8,7 +8,7 @@ from firstorder.results.neutral import counts
 from firstorder.run.checkpoint import TRAINED
 
 CHOSEN = {"experiment", "algo", "data"}  # groups of the config that a name starts with
-CHANGE_NOTHING = {"logger", "sweep", "seed"}  # and what else says nothing of a single run's numbers
+CHANGE_NOTHING = {"logger", "sweep", "seed", "plugins"}  # nor do these tell runs apart
 
 
 def wandb_group() -> str:

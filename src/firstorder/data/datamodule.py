@@ -98,6 +98,11 @@ class EpisodeDataModule(LightningDataModule):
         """The first part of the names of validation metrics, which says where they are measured."""
         return {"val": "val", "train": "train_tasks", "test": "test_tasks"}[self.monitor_split]
 
+    @property
+    def ranks(self) -> int:
+        """The number of processes that share the tasks of this run."""
+        return self.trainer.world_size if self.trainer else 1
+
     def training_sampler(self) -> EpisodeSampler:
         """Draw training tasks: the support set without the tail, and the tail as query set."""
         algorithm = self.algorithm
@@ -132,11 +137,13 @@ class EpisodeDataModule(LightningDataModule):
 
     def val_dataloader(self) -> EpisodeLoader:
         settings = self.evaluation
-        return self._loader(self.monitor_sampler(), settings.monitor_tasks, settings.batch)
+        return self._loader(
+            self.monitor_sampler(), settings.monitor_tasks, settings.batch * self.ranks
+        )
 
     def test_dataloader(self) -> EpisodeLoader:
         settings = self.evaluation
-        return self._loader(self.test_sampler(), settings.tasks, settings.batch)
+        return self._loader(self.test_sampler(), settings.tasks, settings.batch * self.ranks)
 
     def transfer_batch_to_device(
         self, batch: Episode, device: torch.device, dataloader_idx: int
@@ -150,7 +157,7 @@ class EpisodeDataModule(LightningDataModule):
         self, sampler: EpisodeSampler, episodes: int, size: int, start: int = 0
     ) -> EpisodeLoader:
         trainer = self.trainer
-        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        rank = trainer.global_rank if trainer else 0
         on_gpu = trainer is not None and trainer.strategy.root_device.type == "cuda"
-        batches = MetaBatches(sampler, episodes, size, rank, ranks)
+        batches = MetaBatches(sampler, episodes, size, rank, self.ranks)
         return EpisodeLoader(batches, start=start, workers=self.workers, pin_memory=on_gpu)

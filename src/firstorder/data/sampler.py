@@ -79,7 +79,8 @@ class EpisodeSampler:
 class MetaBatches(Dataset[Episode]):
     """Stack consecutive episodes into batches, of which each rank of a distributed run gets a share.
 
-    Batch j holds episodes j n to j n + n - 1, and rank r of R those of them at places r, r + R, ...
+    Batch j holds episodes j n to j n + n - 1, and rank r of R those of them at places r, r + R, ... Where
+    nothing of the last batch is left for a rank, it has one batch less.
 
     Attributes:
         sampler: draws the episodes.
@@ -95,7 +96,7 @@ class MetaBatches(Dataset[Episode]):
     ranks: int = 1
 
     def __len__(self) -> int:
-        return -(-self.episodes // self.size)
+        return -(-(self.episodes - self.rank) // self.size)
 
     def numbers(self, index: int) -> range:
         """Return the numbers of the episodes of a batch, this rank's share of them."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from firstorder.algo.evaluation import Evaluator
@@ -14,6 +13,7 @@ from firstorder.data.minibatches import cycle_minibatches
 from firstorder.library.adapted import Adapted
 from firstorder.library.head import Start, with_ways
 from firstorder.library.inputs import InputForm
+from firstorder.run.building import construct
 from firstorder.run.checkpoint import AtomicCheckpoints, read_checkpoint
 from firstorder.run.learner import MetaLearner
 from firstorder.task.episode import Episode
@@ -132,7 +132,8 @@ def load(path: str | Path, *, model: nn.Module | None = None) -> Learner:
             `train`, with a network that does not keep its arguments as attributes.
 
     Raises:
-        ValueError: there is no checkpoint, or it does not tell of its network.
+        ValueError: there is no checkpoint, it does not tell of its network, or it names classes that are
+            neither of firstorder nor of a module named to `firstorder.trust`.
     """
     config = read_checkpoint(path)["config"]
     if model is None and config["model"].get("_partial_"):
@@ -142,7 +143,9 @@ def load(path: str | Path, *, model: nn.Module | None = None) -> Learner:
         )
     trained = MetaLearner.load_from_checkpoint(path, **({} if model is None else {"module": model}))
     trained.eval()
-    return Learner(trained, form_of(trained.network.module, instantiate(config["data"]["source"])))
+    source = config["data"]["source"]
+    built = None if source.get("_partial_") else construct("data.source", source)
+    return Learner(trained, form_of(trained.network.module, built))
 
 
 def form_of(module: nn.Module, source: Any) -> InputForm:

@@ -77,7 +77,10 @@ class TrainingTime(Callback):
 
 
 class SaveBeforeDying(Callback):
-    """Write the checkpoint of the last whole iteration when a run is stopped or fails."""
+    """Write the checkpoint of the last whole iteration when a run is stopped or fails.
+
+    The first rank writes it and waits for no other: the others may have ended, or never come here.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -85,12 +88,12 @@ class SaveBeforeDying(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        if trainer.state.fn == "fit" and trainer.global_step:
-            trainer.save_checkpoint(self.path)
-            if trainer.is_global_zero:
-                print(
-                    f"stopped after {trainer.global_step} iterations; go on with ckpt_path={self.path}"
-                )
+        if trainer.state.fn == "fit" and trainer.global_step and trainer.is_global_zero:
+            checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+            trainer.strategy.save_checkpoint(checkpoint, self.path)
+            print(
+                f"stopped after {trainer.global_step} iterations; go on with ckpt_path={self.path}"
+            )
 
 
 class CompileInnerLoop(Callback):

@@ -67,15 +67,23 @@ def read_resumable(path: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_trained(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
-    """Return the config of a training run with the settings of `cfg` that are not null in it."""
+    """Return the config of a training run with the settings of `cfg` that are not null in it.
+
+    Raises:
+        ValueError: it has settings as none of ours has.
+    """
 
     def given(node: dict[str, Any]) -> dict[str, Any]:
         nested = {k: given(v) if isinstance(v, dict) else v for k, v in node.items()}
         return {key: value for key, value in nested.items() if value is not None}
 
+    if "${" in str(trained):  # a reference, which could read the environment
+        raise ValueError(
+            f"ckpt_path={cfg.ckpt_path} was not written by firstorder: its settings are not plain"
+        )
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
     merged = OmegaConf.merge(trained, given(settings))
-    merged.logger = cfg.logger
+    merged.logger, merged.plugins = cfg.logger, cfg.plugins
     if merged.logger.wandb:
         for key in "name", "group":  # in this order: the name is made of the group
             if called := merged.logger.wandb[key]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from firstorder.algo.evaluation import EvaluationSettings, Evaluator, curve_steps
@@ -36,7 +35,11 @@ class EvaluatedLearner(LearnedState):
         self.collect_scores = CollectScores(self.kind.protocols)
         self.validated: TaskScores | None = None
         self.tested: TaskScores | None = None
-        self._curve: list[list[Scores]] = []  # a batch of tasks, a number of inner steps
+        self.curve_steps = curve_steps(self.evaluation.inner_steps)
+        self.collect_curve = CollectScores(
+            f"{name}/{steps}" for name in self.kind.protocols for steps in self.curve_steps
+        )
+        self._curve: TaskScores | None = None
 
     def adapt(self, task: Episode) -> Tensor:
         """Return the weights, (d,), that evaluation's inner loop reaches on one task of floats."""
@@ -65,19 +68,27 @@ class EvaluatedLearner(LearnedState):
         prefix = data.monitor_prefix if isinstance(data, EpisodeDataModule) else "val"
         self._log({f"{prefix}/{k}": v.mean().item() for k, v in self.validated.scores.items()})
 
-    def on_test_start(self) -> None:
-        self._curve.clear()
-
     def test_step(self, tasks: Episode, index: int) -> None:
-        self._collect(tasks, self.trainer.test_dataloaders, index)
-        settings = self.evaluation
-        seen = sum(len(batch[0][self.kind.protocols[0]]) for batch in self._curve)
-        if self.trainer.is_global_zero and seen < settings.curve_tasks:
-            counts = curve_steps(settings.inner_steps)
-            self._curve.append([self.evaluate(tasks, steps)[0] for steps in counts])
+        loader: Any = self.trainer.test_dataloaders
+        self._collect(tasks, loader, index)
+        first = [n for n in loader.batches.numbers(index) if n < self.evaluation.curve_tasks]
+        if first:
+            each = [
+                self.evaluate(Episode(*(field[: len(first)] for field in tasks)), steps)
+                for steps in self.curve_steps
+            ]
+            self.collect_curve.update(
+                first,
+                {
+                    f"{name}/{steps}": scores[name]
+                    for name in self.kind.protocols
+                    for steps, (scores, _) in zip(self.curve_steps, each, strict=True)
+                },
+                each[-1][1],
+            )
 
     def on_test_epoch_end(self) -> None:
-        self.tested = self.collect_scores.collected()
+        self.tested, self._curve = self.collect_scores.collected(), self.collect_curve.collected()
         means = {f"test/{k}": values.mean() for k, values in self.tested.scores.items()}
         self.log_dict(means, logger=False)  # trainer.test returns them; results.json holds them
 
@@ -87,17 +98,16 @@ class EvaluatedLearner(LearnedState):
 
         {"steps": [0, 1, ...], "tasks": n, protocol: [mean, ...], ...}; empty where none was measured.
         """
-        if not self._curve:
+        if self._curve is None or not len(self._curve.task):
             return {}
         means = {
             name: [
-                torch.cat([batch[i][name] for batch in self._curve]).double().mean().item()
-                for i in range(len(self._curve[0]))
+                self._curve.scores[f"{name}/{steps}"].double().mean().item()
+                for steps in self.curve_steps
             ]
             for name in self.kind.protocols
         }
-        tasks = sum(len(batch[0][self.kind.protocols[0]]) for batch in self._curve)
-        return {"steps": curve_steps(self.evaluation.inner_steps), "tasks": tasks, **means}
+        return {"steps": self.curve_steps, "tasks": len(self._curve.task), **means}
 
     def objective(self, split: str | None) -> float | None:
         """Return the last score on the split "val" or "test" for a sweep to maximise, if there is one."""

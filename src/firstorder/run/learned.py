@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from hydra.utils import get_class, instantiate
 from lightning import LightningModule
 from torch import nn
 
@@ -13,6 +12,7 @@ from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta
 from firstorder.network import Network
+from firstorder.run.building import class_at, construct
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.task.base import TaskKind
 from firstorder.task.loss import TaskLoss
@@ -105,16 +105,21 @@ class LearnedState(LightningModule):
     def load_from_checkpoint(  # type: ignore[override]
         cls, checkpoint_path: str | Path, map_location: Any = None, **changes: Any
     ) -> Self:
-        """Rebuild the learner of a run from its checkpoint alone; `changes` replace its arguments."""
+        """Rebuild the learner of a run from its checkpoint alone; `changes` replace its arguments.
+
+        Raises:
+            ValueError: it names classes of a plug-in that is not trusted, see `firstorder.plugins.trust`.
+        """
         checkpoint = read_checkpoint(checkpoint_path)
         config = checkpoint["config"]
-        source: Any = get_class(config["data"]["source"]["_target_"])
+        source: Any = class_at("data.source", config["data"]["source"]["_target_"])
+        module = changes.pop("module", None)
         arguments = {
-            "algorithm": instantiate(config["algo"], _convert_="all"),
-            "module": instantiate(config["model"], _convert_="all"),
+            "algorithm": construct("algo", config["algo"]),
+            "module": construct("model", config["model"]) if module is None else module,
             "kind": source.kind,
             "outer_steps": config["trainer"]["max_steps"],
-            "evaluation": instantiate(config["eval"], _convert_="all"),
+            "evaluation": construct("eval", config["eval"]),
             "config": config,
         }
         learner = cls(**{**arguments, **changes})

@@ -10,9 +10,9 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.inner_optimizer import State
-from firstorder.meta_gradient import Meta, MetaGradient
+from firstorder.meta_gradient import MetaGradient
 from firstorder.run.evaluated import EvaluatedLearner
+from firstorder.run.ranks import average_over_ranks
 from firstorder.task.episode import Episode
 
 
@@ -75,7 +75,10 @@ class MetaLearner(EvaluatedLearner):
         gradient = self.algorithm.meta_batch(
             self.loss, self.meta, self.inner_state, tasks.to_float(self.phi.dtype), context
         )
-        direction, state = self._average_over_ranks(gradient.direction, gradient.state)
+        if self.trainer.world_size > 1:
+            share = len(tasks.support_x) / self.algorithm.meta_batch_size
+            gradient = average_over_ranks(gradient, share)
+        direction = gradient.direction
         if not are_finite(direction.values()):
             raise self._diverged_at(gradient)
         optimizer = self.optimizers()
@@ -90,7 +93,7 @@ class MetaLearner(EvaluatedLearner):
             for name, tensor in self.meta.items():
                 tensor.copy_(before[name])
             raise self._diverged_at(gradient)
-        for index, tensor in enumerate(state):
+        for index, tensor in enumerate(gradient.state):
             setattr(self, f"inner_state_{index}", tensor)
         self._log_losses(gradient.first_loss, gradient.last_loss)
 
@@ -101,18 +104,6 @@ class MetaLearner(EvaluatedLearner):
             f" {gradient.last_loss.item():.3g} at the last): lower algo.inner_lr or algo.outer_lr; the"
             " weights before it are kept"
         )
-
-    def _average_over_ranks(self, direction: Meta, state: State) -> tuple[Meta, State]:
-        """Average over the ranks' equal shares of the meta-batch, in one message."""
-        if self.trainer.world_size == 1:
-            return direction, state
-        tensors = [*direction.values(), *state]
-        flat = torch.cat([tensor.flatten() for tensor in tensors])
-        flat = self.trainer.strategy.reduce(flat, reduce_op="mean")
-        pieces = flat.split([tensor.numel() for tensor in tensors])
-        means = [p.view(t.shape) for p, t in zip(pieces, tensors, strict=True)]
-        averaged = dict(zip(direction, means, strict=False))
-        return averaged, self._state_type(*means[len(direction) :])
 
     def _log_losses(self, first: Tensor, last: Tensor) -> None:
         """Log means over the last iterations, now and then: one call costs Lightning a millisecond."""

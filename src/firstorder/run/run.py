@@ -17,6 +17,7 @@ from firstorder.run.loggers import WeightsAndBiases
 from firstorder.run.metrics_file import MetricsFile
 from firstorder.run.origin import Origin, origin_of
 from firstorder.run.provenance import forget_peak_memory
+from firstorder.run.ranks import LostRankError, is_lost_rank
 from firstorder.run.trainer import CHECKPOINTS, LAST, TrainerConfig, build_trainer
 
 
@@ -101,10 +102,13 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         status = status_of(error)
-        reason = " ".join(str(error).split()) or type(error).__name__
+        lost = LostRankError() if is_lost_rank(error) else None
+        reason = " ".join(str(lost or error).split()) or type(error).__name__
         self.journal.write(status=status, error=reason if status == "failed" else None)
         if self.wandb:
             self.wandb.close(failed=error is not None)
+        if lost:
+            raise lost from error
 
 
 def is_within(path: str | None, folder: Path) -> bool:

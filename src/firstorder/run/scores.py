@@ -57,6 +57,9 @@ class CollectScores(Metric):
 
     def collected(self) -> TaskScores:
         """Return what all tasks scored since the last call."""
+        if not len(self.rows):  # this rank had no task
+            nothing = torch.empty(0, device=self.device)
+            self.update([], dict.fromkeys(self.protocols, nothing), nothing)
         rows = self.compute().cpu()
         self.reset()
         task, diverged, *scores = rows[rows[:, 0].argsort()].unbind(1)

@@ -1,6 +1,7 @@
 """Lightning's Trainer, set up for outer iterations."""
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,19 +16,23 @@ from lightning.pytorch.loggers import Logger
 from firstorder.run.callbacks import CompileInnerLoop, SaveBeforeDying
 from firstorder.run.checkpoint import AtomicCheckpoints
 from firstorder.run.progress import OuterProgress
+from firstorder.run.ranks import Ranks, environment
 from firstorder.settings import Count, CountOrZero, Processes, check_fields
 
 CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
 
 # What Lightning says of itself at every start, of a run folder that Hydra has made, of a checkpoint
 # that holds the weights after the step (as it should), of a run of no iterations, and of a resume (our
-# loader starts at the iteration that is next).
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+# loader starts at the iteration that is next). Scores are gathered from all ranks before they are
+# logged.
+for part in "lightning.pytorch", "lightning.fabric":
+    logging.getLogger(part).setLevel(logging.WARNING)
 for said in (
     "Experiment logs directory",
     "`isinstance.treespec, LeafSpec",
     "Using ModelCheckpoint with manual optimization",
     "Total length of `CombinedLoader`",
+    r"It is recommended to use `self.log\(",
     "Checkpoint directory .* exists and is not empty",
     "You're resuming from a checkpoint that ended before the epoch ended",
 ):
@@ -116,18 +121,22 @@ def build_trainer(
         ]
     if config.progress:
         used.append(OuterProgress(refresh_every=max(1, config.log_every // 5)))
+    several = config.devices * config.num_nodes > 1
+    is_alone = not several and config.strategy == "auto"
+    if config.threads and several:
+        os.environ["OMP_NUM_THREADS"] = str(config.threads)  # or Lightning shares out all there are
     return Trainer(
         default_root_dir=folder,
         logger=loggers,
         callbacks=used,
-        plugins=[AtomicCheckpoints()],
+        plugins=[AtomicCheckpoints(), *([environment()] if is_alone else [])],
         enable_checkpointing=folder is not None,
         max_steps=config.max_steps,
         max_epochs=-1,
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
-        strategy=config.strategy,
+        strategy="auto" if is_alone else Ranks(),
         precision=config.precision,
         log_every_n_steps=config.log_every,
         check_val_every_n_epoch=None,
