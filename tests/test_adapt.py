@@ -46,9 +46,8 @@ def test_images_are_told_apart_by_the_names_of_their_folders(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader((folder / "out" / "predictions.csv").open()))
-    assert [Path(row["image"]).name for row in rows] == sorted(
-        p.name for p in (folder / "query").iterdir()
-    )
+    names = [Path(row["image"]).name for row in rows]
+    assert names == sorted(path.name for path in (folder / "query").iterdir())
     right = [NAMES[int(name[0])] == row["predicted"] for name, row in zip(names, rows, strict=True)]
     assert sum(right) >= 10  # of 12, by a network that has hardly been trained, with 3 ways, not 5
     for row in rows:

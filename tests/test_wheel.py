@@ -63,7 +63,7 @@ def test_it_trains_and_evaluates_parts_of_the_users_own(
                 block.replace("firstorder.algo.", "mine.").replace("firstorder.model.", "mine.")
             )
     overrides = [o for o in TINY if not o.startswith("model.")]
-    own_parts = ["algo=mean_reptile", "model=softmax", "--config-dir", "configs"]
+    own_parts = ["algo=mean_reptile", "model=softmax", "--config-dir=configs", "plugins=[mine]"]
     done = run("train", *overrides, *own_parts, "logger=csv", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -72,7 +72,7 @@ def test_it_trains_and_evaluates_parts_of_the_users_own(
     assert results["config"]["model"]["num_classes"] == 5
     assert results["commit"] is None
 
-    done = run("evaluate", "ckpt_path=run/checkpoints/last.ckpt", "logger=csv", "eval.tasks=4")
+    done = run("evaluate", "ckpt_path=run/checkpoints/last.ckpt", "logger=csv", "eval.tasks=4", own_parts[-1])
     assert done.returncode == 0, done.stderr
 
     done = run("trian")

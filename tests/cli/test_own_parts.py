@@ -37,6 +37,10 @@ def test_a_config_folder_of_ones_own_adds_to_the_groups(
     (tmp_path / "configs" / "algo").mkdir(parents=True)
     (tmp_path / "configs" / "algo" / "slower.yaml").write_text(CONFIG)
     register()
+    with pytest.raises(ValueError, match=r"slower.yaml: .*plugins=.own_algorithm. to the command"):
+        register_own(["algo=slower", "--config-dir", "configs"])
+    assert "own_algorithm" not in sys.modules
+    monkeypatch.setattr("firstorder.plugins.named", {"own_algorithm", "nowhere"})
     register_own(["algo=slower", "--config-dir", "configs"])
     own = f"hydra.searchpath=[file://{tmp_path / 'configs'}]"
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -47,7 +51,10 @@ def test_a_config_folder_of_ones_own_adds_to_the_groups(
         assert message(caught.value) == "there is no setting algo.factr, did you mean algo.factor?"
 
 
-def test_a_class_that_is_not_there_is_named_with_its_file(tmp_path: Path) -> None:
+def test_a_class_that_is_not_there_is_named_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firstorder.plugins.named", {"nowhere"})
     (tmp_path / "model").mkdir()
     path = tmp_path / "model" / "mine.yaml"
     path.write_text("_target_: nowhere.Mine\n")
