@@ -3,9 +3,10 @@
 from omegaconf import DictConfig
 
 from firstorder.cli.assembly import plain
-from firstorder.cli.commands import CONF, entry
+from firstorder.cli.commands import entry
 from firstorder.cli.paper import run_paper
 from firstorder.cli.paper_settings import PaperSettings
+from firstorder.places import CONF
 
 
 @entry("paper")

@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from lightning import Callback, Trainer
 
 from firstorder.cli.assembly import assemble, plain
-from firstorder.cli.commands import CONF
 from firstorder.cli.schema import register
+from firstorder.places import CONF
 from firstorder.run.learner import MetaLearner
 from firstorder.run.trainer import LAST, TrainerConfig, build_trainer
 

@@ -16,10 +16,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 import firstorder.analysis
-from firstorder.cli.commands import CONF, USER_ERRORS
+from firstorder.cli.commands import USER_ERRORS
 from firstorder.cli.messages import message
 from firstorder.cli.schema import register, register_package
 from firstorder.cli.validation import validate
+from firstorder.places import CONF
 from firstorder.plugins import trust_overrides
 
 VALUES = [-1, 0, 1e30, math.nan, math.inf, "text", None, [1, 2]]
@@ -44,6 +45,9 @@ ALLOWED: dict[str, list[Any]] = {
     "include_*": CHOICE,
     "compare": CHOICE,
     "smoothing": [0],
+    "support": TEXT,
+    "query": TEXT,
+    "together": YES_OR_NO,
     "entity": [*TEXT, None],
     "project": TEXT,
     "ckpt_path": [*TEXT, None],
@@ -179,6 +183,7 @@ COMMANDS = {
     "report": (["report"], ""),
     "paper": (["paper"], ""),
     "workspace": (["workspace"], ""),
+    "adapt": (["adapt", "ckpt_path=last.ckpt", "support=a", "query=b"], ""),
     "evaluate": (["evaluate", "logger=csv", "ckpt_path=last.ckpt"], ""),
     **{f"analyze {name}": (["analyze", f"analysis={name}"], "analysis.") for name in ANALYSES},
     **{f"train data={name}": (["train", f"data={name}", GIVEN], "data.source.") for name in DATA},
@@ -246,7 +251,9 @@ def test_a_forbidden_value_ends_in_one_sentence_with_its_key(command: str) -> No
         parent, _, name = key.rpartition(".")
         node = OmegaConf.select(cfg, parent) if parent else cfg
         before = copy.deepcopy(node._content[name])
-        takes = allowed(key) + ([None] if command == "evaluate" else [])
+        takes = allowed(key) + (
+            [None] if command == "evaluate" or (command == "adapt" and "." in key) else []
+        )
         for value in VALUES:
             if any(is_same(value, other) for other in takes):
                 continue

@@ -6,12 +6,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from firstorder.algo import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
-from firstorder.cli.shapes import check_fit
 from firstorder.cli.validation import check_together, check_tree, plain_value
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.source import TaskSource
 from firstorder.run.building import construct
 from firstorder.run.learner import MetaLearner
+from firstorder.run.shapes import check_fit
 
 
 def build(cfg: DictConfig, key: str) -> Any:

@@ -23,13 +23,14 @@ import firstorder.cli.resolvers  # noqa: F401 (registers them)
 from firstorder.cli import sweeps
 from firstorder.cli.launch import launch
 from firstorder.cli.messages import message
+from firstorder.cli.own_parts import register_own
 from firstorder.cli.resuming import go_on
 from firstorder.cli.schema import register
 from firstorder.cli.validation import run_mode, validate
+from firstorder.places import CONF
 from firstorder.plugins import trust_overrides
 from firstorder.run.ranks import this_rank
 
-CONF = Path(__file__).parents[3] / "conf"
 # What the user said: below, Hydra is told something else, which the processes of other ranks inherit.
 SHOW_TRACE = (
     os.environ.setdefault("FIRSTORDER_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "")) == "1"
@@ -75,6 +76,7 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
                 launch.join(config_name)
                 trust_overrides(sys.argv[1:])
                 register()
+                register_own(sys.argv[1:])
                 os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
                 with sweeps.table_of_lost_jobs():
                     hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(

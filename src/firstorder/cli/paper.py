@@ -22,11 +22,11 @@ from firstorder.engine import set_engines
 from firstorder.engines.native import NativeSteps
 from firstorder.inner_loop import step
 from firstorder.network import Network
+from firstorder.places import COMMANDS
 from firstorder.task.loss import TaskLoss
 
 logger = logging.getLogger(__name__)
 
-SRC = Path(__file__).parents[2]
 ONE_SHOT = {"table1": 5, "table2": None, "cifarfs": 5}  # eval.inner_batch_size, None as for 5-shot
 MAML_COST = 3.5  # times Reptile's, measured on Omniglot (docs/results/speed.md)
 
@@ -60,7 +60,7 @@ def run_paper(settings: PaperSettings, conf: Path) -> list[str]:
 def call(script: str, *overrides: str) -> int:
     """Run a script of src/ in a process of its own; return its exit status."""
     logger.info("python src/%s %s", script, " ".join(overrides))
-    command = [sys.executable, str(SRC / script), *overrides]
+    command = [sys.executable, str(COMMANDS / script), *overrides]
     return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
 
 

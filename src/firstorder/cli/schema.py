@@ -211,6 +211,9 @@ def register() -> None:
     store("schema/changes", "trainer", changes(HardwareConfig))
     monitoring = frozenset({"monitor_tasks", "monitor_every"})
     store("schema/changes", "eval", changes(EvaluationSettings, monitoring))
+    inner_loop = {"inner_steps", "inner_batch_size", "inner_lr"}
+    others = frozenset(declarations(EvaluationSettings).keys() - inner_loop)
+    store("schema/changes", "inner_loop", changes(EvaluationSettings, others))
 
 
 def register_package(package: ModuleType, is_wanted: Callable[[type], bool]) -> None:

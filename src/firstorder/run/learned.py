@@ -113,9 +113,10 @@ class LearnedState(LightningModule):
         checkpoint = read_checkpoint(checkpoint_path)
         config = checkpoint["config"]
         source: Any = class_at("data.source", config["data"]["source"]["_target_"])
+        module = changes.pop("module", None)
         arguments = {
             "algorithm": construct("algo", config["algo"]),
-            "module": construct("model", config["model"]),
+            "module": construct("model", config["model"]) if module is None else module,
             "kind": source.kind,
             "outer_steps": config["trainer"]["max_steps"],
             "evaluation": construct("eval", config["eval"]),
