@@ -1,8 +1,8 @@
 """Commands: functions of a config that return a score, run by Hydra, their errors told in a sentence."""
 
+import logging
 import math
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,10 +23,15 @@ from firstorder.cli.messages import message
 from firstorder.cli.resuming import go_on
 from firstorder.cli.schema import register
 from firstorder.cli.validation import run_mode, validate
+from firstorder.run.atomic import replacing
+from firstorder.signals import stopping
 
 CONF = Path(__file__).parents[3] / "conf"
 SHOW_TRACE = os.environ.get("HYDRA_FULL_ERROR") == "1"
-USER_ERRORS = (ValueError, HydraException, OmegaConfBaseException, MisconfigurationException)
+USER_ERRORS = (
+    ValueError, HydraException, OmegaConfBaseException, MisconfigurationException,
+    OSError,  # the disk is full, a folder is not ours
+)  # fmt: skip
 
 Job = Callable[[DictConfig], float | None]
 
@@ -59,6 +63,9 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
         def command() -> None:
             sys.argv[1:] = overrides_first(sys.argv[1:])
             sweeps.begin()
+            logging.raiseExceptions = (
+                False  # a full disk is told once, and not by every line of a log
+            )
             with report_user_errors():
                 register()
                 os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
@@ -76,9 +83,10 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
 def attempt(main: Job, cfg: DictConfig) -> tuple[float | None, bool]:
     """Run a job unless resume=auto finds it finished; return its score, and whether it was."""
     validate(cfg)
-    if cfg.get("resume") == "auto" and (results := go_on(cfg)):
-        return results["objective"], True
-    return main(cfg), False
+    with stopping():
+        if cfg.get("resume") == "auto" and (results := go_on(cfg)):
+            return results["objective"], True
+        return main(cfg), False
 
 
 def overrides_first(arguments: Sequence[str]) -> list[str]:
@@ -93,8 +101,6 @@ def report_user_errors() -> Iterator[None]:
     """Turn a user's error into one sentence and a non-zero exit."""
     try:
         yield
-    except SIGTERMException:
-        sys.exit(128 + signal.SIGTERM)  # as the shell counts it: the run did not end
     except USER_ERRORS as error:
         if SHOW_TRACE:
             raise
@@ -104,5 +110,6 @@ def report_user_errors() -> Iterator[None]:
 def run_folder(cfg: DictConfig) -> Path:
     """Return this run's folder, the resolved config written into it."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    with replacing(folder / "config.yaml") as file:
+        file.write(OmegaConf.to_yaml(cfg, resolve=True).encode())
     return folder

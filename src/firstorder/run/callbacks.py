@@ -8,10 +8,11 @@ from lightning import Callback, LightningModule, Trainer
 
 from firstorder.engine import set_engines
 from firstorder.inner_loop import step
+from firstorder.run.atomic import Unwritable
 from firstorder.run.journal import Journal
 from firstorder.run.learner import MetaLearner
-
-HEARTBEAT = 10.0  # seconds between two writings of run.json
+from firstorder.run.saving import say_stopped
+from firstorder.signals import Stopped
 
 
 class TrainingTime(Callback):
@@ -21,12 +22,12 @@ class TrainingTime(Callback):
     checkpoint is done again, and counted once.
 
     Args:
-        journal: where to note how far the run is, every ten seconds.
+        journal: where to note how far the run is when training starts and ends.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._before, self._noted = 0.0, 0.0
+        self._before = 0.0
         self._begun: float | None = None
         self._steps_wanted = 0  # by the leg that wrote the checkpoint
 
@@ -50,12 +51,8 @@ class TrainingTime(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step < self._steps_wanted:
             self.journal.interruptions += 1
-        self._begun = self._noted = time.perf_counter()
+        self._begun = time.perf_counter()
         self._note(trainer, max_steps=trainer.max_steps)
-
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if time.perf_counter() - self._noted > HEARTBEAT:
-            self._note(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop(trainer)
@@ -63,7 +60,8 @@ class TrainingTime(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        self._stop(trainer)
+        if not isinstance(exception, Unwritable):  # else run.json can't be written either
+            self._stop(trainer)
 
     def _stop(self, trainer: Trainer) -> None:
         if self._begun is not None:
@@ -71,12 +69,14 @@ class TrainingTime(Callback):
             self._note(trainer)
 
     def _note(self, trainer: Trainer, **more: Any) -> None:
-        self._noted = time.perf_counter()
         self.journal.write(iteration=trainer.global_step, train_seconds=self.seconds, **more)
 
 
 class SaveBeforeDying(Callback):
-    """Write the checkpoint of the last whole iteration when a run is stopped or fails."""
+    """Write the checkpoint of the last whole iteration when a run fails.
+
+    Where a signal stops it, `SaveCheckpoints` has done so; where the disk is full, nobody can.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,12 +84,12 @@ class SaveBeforeDying(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
+        if isinstance(exception, Stopped | Unwritable):
+            return
         if trainer.state.fn == "fit" and trainer.global_step:
             trainer.save_checkpoint(self.path)
             if trainer.is_global_zero:
-                print(
-                    f"stopped after {trainer.global_step} iterations; go on with ckpt_path={self.path}"
-                )
+                say_stopped(trainer, self.path)
 
 
 class CompileInnerLoop(Callback):

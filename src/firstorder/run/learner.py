@@ -65,6 +65,14 @@ class MetaLearner(EvaluatedLearner):
         )
         return built
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["losses"] = list(self._losses)  # of the line of metrics that comes next
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self._losses = [losses.to(self.device) for losses in checkpoint.get("losses", [])]
+
     def on_train_start(self) -> None:
         gc.unfreeze()  # what an earlier run of this process left
         gc.collect()
