@@ -68,6 +68,7 @@ class TopConfig:
             transductive accuracy, or the mean squared error with a minus sign.
         resume: "auto" names the folder by the settings, goes on where a run of these stopped, and does
             nothing where it has finished; "never" starts anew in a folder named by the time.
+        allow_changes: go on from a checkpoint although some settings of its training were others.
         scale: the fraction of a whole experiment that is run: iterations, and tasks with a floor.
         label: the experiment's place in the paper.
         plugins: modules of one's own whose classes configs may name; they count on the command line only.
@@ -80,6 +81,7 @@ class TopConfig:
     ckpt_path: Filename | None = None
     objective: Literal["val", "test"] | None = "val"
     resume: Literal["auto", "never"] = "never"
+    allow_changes: bool = False
     scale: Annotated[float, Gt(0), Le(1)] = 1.0
     label: dict[str, Any] | None = None
     plugins: list[ModulePath] = field(default_factory=list)

@@ -17,9 +17,12 @@ from firstorder.meta_gradient import (
     reptile,
 )
 from firstorder.network import predict
+from firstorder.run.atomic import Unwritable
 from firstorder.run.journal import Journal
 from firstorder.run.learner import MetaLearner
+from firstorder.run.saving import say_stopped
 from firstorder.second_order import recorded_step, step_vjp, update_vjp
+from firstorder.signals import Stopped
 
 LOOPS = reptile, fomaml, joint, combination, maml_first_order, product  # whole inner loops
 HEARTBEAT = 10.0  # seconds between two writings of run.json
@@ -32,12 +35,12 @@ class TrainingTime(Callback):
     checkpoint is done again, and counted once.
 
     Args:
-        journal: where to note how far the run is, every ten seconds.
+        journal: where to note how far the run is when training starts and ends.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._before, self._noted = 0.0, 0.0
+        self._before = 0.0
         self._begun: float | None = None
         self._steps_wanted = 0  # by the leg that wrote the checkpoint
 
@@ -61,12 +64,8 @@ class TrainingTime(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step < self._steps_wanted:
             self.journal.interruptions += 1
-        self._begun = self._noted = time.perf_counter()
+        self._begun = time.perf_counter()
         self._note(trainer, max_steps=trainer.max_steps)
-
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if time.perf_counter() - self._noted > HEARTBEAT:
-            self._note(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop(trainer)
@@ -74,7 +73,8 @@ class TrainingTime(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        self._stop(trainer)
+        if not isinstance(exception, Unwritable):  # else run.json can't be written either
+            self._stop(trainer)
 
     def _stop(self, trainer: Trainer) -> None:
         if self._begun is not None:
@@ -82,14 +82,14 @@ class TrainingTime(Callback):
             self._note(trainer)
 
     def _note(self, trainer: Trainer, **more: Any) -> None:
-        self._noted = time.perf_counter()
         self.journal.write(iteration=trainer.global_step, train_seconds=self.seconds, **more)
 
 
 class SaveBeforeDying(Callback):
-    """Write the checkpoint of the last whole iteration when a run is stopped or fails.
+    """Write the checkpoint of the last whole iteration when a run fails.
 
-    The first rank writes it and waits for no other: the others may have ended, or never come here.
+    Where a signal stops it, `SaveCheckpoints` has done so; where the disk is full, nobody can. The first
+    rank writes it and waits for no other: the others may have ended, or never come here.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,16 +98,14 @@ class SaveBeforeDying(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        if trainer.state.fn != "fit":
+        if trainer.state.fn != "fit" or isinstance(exception, Stopped | Unwritable):
             return
         assert isinstance(pl_module, MetaLearner)
         pl_module.undo_if_not_finite()  # what nobody has looked at is not saved
         if trainer.global_step and trainer.is_global_zero:
             checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
             trainer.strategy.save_checkpoint(checkpoint, self.path)
-            print(
-                f"stopped after {trainer.global_step} iterations; go on with ckpt_path={self.path}"
-            )
+            say_stopped(trainer, self.path)
 
 
 class CompileInnerLoop(Callback):

@@ -80,6 +80,15 @@ class MetaLearner(EvaluatedLearner):
         )
         return built
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.make_sure_finite()
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["losses"] = list(self._losses)  # of the line of metrics that comes next
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self._losses = [losses.to(self.device) for losses in checkpoint.get("losses", [])]
+
     def on_train_start(self) -> None:
         is_told = self.device.type == "cuda" and self.trainer.is_global_zero
         if is_told and (sentence := advice(self.algorithm)):
@@ -145,10 +154,6 @@ class MetaLearner(EvaluatedLearner):
             f" example at the first step, {last:.3g} at the last): lower algo.inner_lr or"
             " algo.outer_lr; the weights before it are kept"
         )
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.make_sure_finite()
-        super().on_save_checkpoint(checkpoint)
 
     def on_validation_start(self) -> None:
         self.make_sure_finite()
