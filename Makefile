@@ -16,7 +16,7 @@ SWEEP_STAMP := .venv/.installed-sweep
 DEV_STAMP := .venv/.installed-dev
 L2L_STAMP := .venv/.installed-learn2learn
 
-.PHONY: help train test lint paper results sanitize bench data learn2learn clean
+.PHONY: help train test lint paper results sanitize bench data wheel learn2learn clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -56,6 +56,10 @@ results: $(RUN_STAMP) ## make docs/results' tables and figures again from its ru
 
 data: $(RUN_STAMP) ## fetch and prepare a data set; make data DATA=omniglot
 	$(BIN)/python src/prepare.py data=$(DATA) $(ARGS)
+
+wheel: $(RUN_STAMP) ## build dist/firstorder-*.whl, which carries the configs and the commands
+	rm -rf build
+	$(BIN)/pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
 
 learn2learn: $(L2L_STAMP) ## build and install learn2learn (needs a C compiler)
 

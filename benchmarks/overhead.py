@@ -22,9 +22,9 @@ from hydra import compose, initialize_config_dir
 
 from firstorder.algo import MetaAlgorithm
 from firstorder.cli.assembly import assemble, plain
-from firstorder.cli.commands import CONF
 from firstorder.cli.schema import register
 from firstorder.meta_gradient import MetaGradient
+from firstorder.places import CONF
 from firstorder.run.run import Run
 
 LIMIT_MS = 1.0

@@ -116,9 +116,9 @@ def noise(path: str, tasks: int = 60) -> None:
     from hydra import compose, initialize_config_dir
 
     from firstorder.cli.assembly import build
-    from firstorder.cli.commands import CONF
     from firstorder.cli.schema import register
     from firstorder.data.sampler import MetaBatches
+    from firstorder.places import CONF
     from firstorder.run.learner import MetaLearner
 
     learner = MetaLearner.load_from_checkpoint(path)

@@ -1,11 +1,14 @@
 """Reproduce the paper, whole or a fraction of it: python src/paper.py scale=0.01 seeds=[0]."""
 
+import firstorder.starting  # noqa: F401 # isort: skip
+
 from omegaconf import DictConfig
 
 from firstorder.cli.assembly import plain
-from firstorder.cli.commands import CONF, entry
+from firstorder.cli.commands import entry
 from firstorder.cli.paper import run_paper
 from firstorder.cli.paper_settings import PaperSettings
+from firstorder.places import CONF
 
 
 @entry("paper")

@@ -7,9 +7,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from firstorder.cli.assembly import assemble, plain
-from firstorder.cli.commands import CONF, USER_ERRORS
+from firstorder.cli.commands import USER_ERRORS
 from firstorder.cli.messages import message
 from firstorder.cli.schema import register
+from firstorder.places import CONF
 from firstorder.plugins import trust_overrides
 
 ALGORITHMS, DATA, MODELS = (

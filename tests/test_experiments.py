@@ -6,9 +6,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from firstorder.cli.commands import CONF
 from firstorder.cli.schema import register
 from firstorder.cli.validation import validate
+from firstorder.places import CONF
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 ABSTRACT = {"figure3", "figure4", "appendix_a"}  # what curves, and the trials of a search, share

@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT, TINY, Script
@@ -46,11 +47,26 @@ def test_a_new_part_is_one_file_and_one_yaml(chosen: str, copy: Path, script: Sc
         assert results["algo"] == name
 
 
+def test_the_lines_of_a_program_run(tiny_run: Path, tmp_path: Path, monkeypatch) -> None:
+    (lines,) = re.findall(r"```python\n(import firstorder\n.*?)```", README, flags=re.S)
+    checkpoint = str(tiny_run / "checkpoints" / "last.ckpt")
+    lines = lines.replace("outputs/.../checkpoints/last.ckpt", checkpoint)
+    shorter = lines.replace("steps=500", "steps=2, progress=False")
+    assert checkpoint in shorter != lines
+    images = np.random.default_rng(0).integers(0, 255, (10, 28, 28), np.uint8)
+    monkeypatch.chdir(tmp_path)
+    given = {"images": images, "labels": [*"abcde"] * 2, "more": images[:3]}
+    exec(shorter, given)
+    assert set(given["adapted"].predict(images[:3])) <= set("abcde")
+    assert (tmp_path / "letters.ckpt").is_file()
+
+
 def test_the_commands_name_scripts_and_settings_that_exist() -> None:
-    for path in re.findall(r"python (src/\w+\.py)", README):
+    commands = re.sub(r"```python\n.*?```", "", README, flags=re.S)
+    for path in re.findall(r"python (src/\w+\.py)", commands):
         assert (ROOT / path).is_file(), path
     for group in ("algo", "data", "model", "logger"):
-        for name in re.findall(rf"\b{group}=(\w+)", README):
+        for name in re.findall(rf"\b{group}=(\w+)", commands):
             assert (ROOT / "conf" / group / f"{name}.yaml").is_file() or any(
                 path.endswith(f"{group}/{name}.yaml") for path in EXAMPLES
             ), f"{group}={name}"

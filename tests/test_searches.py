@@ -14,10 +14,10 @@ from hydra import compose, initialize_config_dir
 from optuna.trial import TrialState
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-from firstorder.cli.commands import CONF
 from firstorder.cli.schema import register
 from firstorder.cli.searches import open_study, take_up
 from firstorder.cli.validation import validate
+from firstorder.places import CONF
 from tests.conftest import ROOT, TINY, Script
 
 # Another experiment's settings, as Omniglot's validation classes are none of the glyphs'.

@@ -13,12 +13,14 @@ from pkgutil import resolve_name
 from typing import Any
 
 GROUP = "firstorder.plugins"
-PARTS = tuple(f"firstorder.{part}" for part in ("algo", "analysis", "data", "model", "task"))
+PARTS = tuple(
+    f"firstorder.{part}" for part in ("algo", "analysis", "data", "library.arrays", "model", "task")
+)
 named: set[str] = set()  # modules that the user has named
 
 
 def trust(modules: Iterable[str]) -> None:
-    """Let configs name what is in these modules, and in packages of these names."""
+    """Let configs and checkpoints name what is in these modules, and in packages of these names."""
     named.update(modules)
 
 

@@ -5,9 +5,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from firstorder.algo import Reptile
 from firstorder.cli.assembly import build
-from firstorder.cli.commands import CONF, overrides_first
+from firstorder.cli.commands import overrides_first
 from firstorder.cli.messages import message
 from firstorder.cli.schema import register
+from firstorder.places import CONF
 
 
 @pytest.mark.parametrize(

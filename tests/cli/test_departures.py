@@ -2,9 +2,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from firstorder.cli.commands import CONF
 from firstorder.cli.departures import departures
 from firstorder.cli.schema import register
+from firstorder.places import CONF
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -16,10 +16,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 import firstorder.analysis
-from firstorder.cli.commands import CONF, USER_ERRORS
+from firstorder.cli.commands import USER_ERRORS
 from firstorder.cli.messages import message
 from firstorder.cli.schema import register, register_package
 from firstorder.cli.validation import validate
+from firstorder.places import CONF
 from firstorder.plugins import trust_overrides
 
 VALUES = [-1, 0, 1e30, math.nan, math.inf, "text", None, [1, 2]]
@@ -29,6 +30,7 @@ COUNT: list[Any] = []
 COUNT_OR_ZERO = [0]
 POSITIVE = [1e30]  # finite and above 0
 NOT_NEGATIVE = [0, 1e30]
+SHARE = [0]  # of a whole
 NUMBER = [-1, 0, 1e30]
 # OmegaConf writes numbers as text where text is wanted; "nan" may be a name.
 TEXT = [-1, 0, 1e30, math.nan, math.inf, "text"]
@@ -43,11 +45,15 @@ ALLOWED: dict[str, list[Any]] = {
     "include_*": CHOICE,
     "compare": CHOICE,
     "smoothing": [0],
+    "support": TEXT,
+    "query": TEXT,
+    "together": YES_OR_NO,
     "entity": [*TEXT, None],
     "project": TEXT,
     "ckpt_path": [*TEXT, None],
     "objective": [None],
     "resume": CHOICE,
+    "allow_changes": YES_OR_NO,
     "scale": [],
     "label": [None],
     "plugins": [],
@@ -63,8 +69,12 @@ ALLOWED: dict[str, list[Any]] = {
     "trainer.threads": [None],
     "trainer.log_every": COUNT,
     "trainer.checkpoint_every": COUNT,
+    "trainer.checkpoint_minutes": [*POSITIVE, None],
+    "trainer.checkpoints_kept": COUNT,
+    "trainer.deterministic": YES_OR_NO,
     "trainer.progress": YES_OR_NO,
     "trainer.compile": CHOICE,
+    "trainer.convolutions": CHOICE,
     "trainer.matmul": CHOICE,
     "data.ways": COUNT,
     "data.shots": COUNT,
@@ -72,6 +82,7 @@ ALLOWED: dict[str, list[Any]] = {
     "data.root": TEXT,
     "data.mirror": [*TEXT, None],
     "data.workers": COUNT_OR_ZERO,
+    "data.on_device": CHOICE,
     "data.source.root": TEXT,
     "data.source.mirror": [*TEXT, None],
     "data.source.factory": CHOICE,
@@ -119,6 +130,10 @@ ALLOWED: dict[str, list[Any]] = {
     "algo.first_order": YES_OR_NO,
     "algo.average": YES_OR_NO,
     "algo.weights": [[1, 2]],
+    "algo.proximal": POSITIVE,
+    "algo.solver_steps": COUNT,
+    "algo.multi_step": SHARE,
+    "algo.first_order_share": SHARE,
     "model.num_classes": COUNT,
     "model.in_channels": COUNT,
     "model.image_size": COUNT,
@@ -172,6 +187,7 @@ COMMANDS = {
     "report": (["report"], ""),
     "paper": (["paper"], ""),
     "workspace": (["workspace"], ""),
+    "adapt": (["adapt", "ckpt_path=last.ckpt", "support=a", "query=b"], ""),
     "evaluate": (["evaluate", "logger=csv", "ckpt_path=last.ckpt"], ""),
     **{f"analyze {name}": (["analyze", f"analysis={name}"], "analysis.") for name in ANALYSES},
     **{f"train data={name}": (["train", f"data={name}", GIVEN], "data.source.") for name in DATA},
@@ -239,7 +255,9 @@ def test_a_forbidden_value_ends_in_one_sentence_with_its_key(command: str) -> No
         parent, _, name = key.rpartition(".")
         node = OmegaConf.select(cfg, parent) if parent else cfg
         before = copy.deepcopy(node._content[name])
-        takes = allowed(key) + ([None] if command == "evaluate" else [])
+        takes = allowed(key) + (
+            [None] if command == "evaluate" or (command == "adapt" and "." in key) else []
+        )
         for value in VALUES:
             if any(is_same(value, other) for other in takes):
                 continue

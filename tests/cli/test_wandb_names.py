@@ -6,9 +6,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 import firstorder.cli.resolvers
-from firstorder.cli.commands import CONF
 from firstorder.cli.schema import register
 from firstorder.cli.wandb_names import differences
+from firstorder.places import CONF
 
 assert firstorder.cli.resolvers  # registers what the configs compute
 REPTILE = "reptile_glyphs"

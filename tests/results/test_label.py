@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from firstorder.cli.commands import CONF
+from firstorder.places import CONF
 from firstorder.results.label import ExperimentLabel
 from firstorder.results.paper import FIGURES, ROWS, SINE_WAVES, TABLES
 

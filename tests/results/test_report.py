@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from firstorder.cli.commands import CONF
+from firstorder.places import CONF
 from firstorder.results.report import write_report
 from firstorder.results.settings import ReportSettings
 from tests.conftest import TINY, Script

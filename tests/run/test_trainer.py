@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from firstorder.run.callbacks import SaveBeforeDying
+from firstorder.run.saving import SaveCheckpoints
 from firstorder.run.trainer import TrainerConfig, build_trainer
 
 
@@ -14,5 +14,5 @@ def test_only_a_run_with_a_folder_keeps_checkpoints_and_speaks_of_them(
     """Training for an analysis leaves nothing behind, and so has no checkpoint to go on from."""
     config = TrainerConfig(max_steps=1, progress=False)
     trainer = build_trainer(tmp_path / folder if folder else None, [], config)
-    keepers = [c for c in trainer.callbacks if isinstance(c, ModelCheckpoint | SaveBeforeDying)]  # type: ignore[attr-defined]
+    keepers = [c for c in trainer.callbacks if isinstance(c, SaveCheckpoints | SaveBeforeDying)]  # type: ignore[attr-defined]
     assert len(keepers) == (2 if folder else 0)

@@ -6,12 +6,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from firstorder.algo import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
-from firstorder.cli.shapes import check_fit
 from firstorder.cli.validation import check_together, check_tree, plain_value
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.source import TaskSource
 from firstorder.run.building import construct
 from firstorder.run.learner import MetaLearner
+from firstorder.run.shapes import check_fit
 
 
 def build(cfg: DictConfig, key: str) -> Any:
@@ -47,6 +47,7 @@ def assemble(cfg: DictConfig, config: dict[str, Any]) -> tuple[MetaLearner, Epis
         train_shots=cfg.data.train_shots,
         outer_steps=cfg.trainer.max_steps,
         workers=cfg.data.workers,
+        on_device=cfg.data.get("on_device", "auto"),  # which an early run's settings lack
     )
     learner = MetaLearner(
         algorithm,

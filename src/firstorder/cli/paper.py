@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,11 +23,12 @@ from firstorder.engine import set_engines
 from firstorder.engines.native import NativeSteps
 from firstorder.inner_loop import step
 from firstorder.network import Network
+from firstorder.places import COMMANDS
+from firstorder.signals import Stopped
 from firstorder.task.loss import TaskLoss
 
 logger = logging.getLogger(__name__)
 
-SRC = Path(__file__).parents[2]
 ONE_SHOT = {"table1": 5, "table2": None, "cifarfs": 5}  # eval.inner_batch_size, None as for 5-shot
 MAML_COST = 3.5  # times Reptile's, measured on Omniglot (docs/results/speed.md)
 
@@ -60,8 +62,14 @@ def run_paper(settings: PaperSettings, conf: Path) -> list[str]:
 def call(script: str, *overrides: str) -> int:
     """Run a script of src/ in a process of its own; return its exit status."""
     logger.info("python src/%s %s", script, " ".join(overrides))
-    command = [sys.executable, str(SRC / script), *overrides]
-    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+    command = [sys.executable, str(COMMANDS / script), *overrides]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        return process.wait()
+    except Stopped:
+        process.send_signal(signal.SIGTERM)  # it writes a checkpoint, and ends
+        process.wait()
+        raise
 
 
 def trained_for_five_shots(sweeps: Sequence[str]) -> Iterator[Path]:

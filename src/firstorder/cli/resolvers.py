@@ -7,8 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from firstorder.cli.assembly import build
 from firstorder.cli.launch import started
-from firstorder.cli.shapes import measure
 from firstorder.cli.wandb_names import wandb_group, wandb_name
+from firstorder.run.shapes import measure
 
 LONGEST = 120  # characters of a folder's name
 

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from firstorder.cli.adapt import AdaptSettings
 from firstorder.cli.launch import launch
 from firstorder.cli.paper_settings import PaperSettings
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
@@ -25,7 +26,7 @@ from firstorder.task.base import TaskKind
 # Keys at the top of a config.
 TOP = {
     k: v
-    for kind in (PaperSettings, TopConfig, ReportSettings, WorkspaceSettings)
+    for kind in (AdaptSettings, PaperSettings, TopConfig, ReportSettings, WorkspaceSettings)
     for k, v in declarations(kind).items()
 }
 FIRST = ("data", "algo", "trainer")  # a mistake in these is named before what follows from it
@@ -42,12 +43,15 @@ def validate(cfg: DictConfig) -> None:
         OmegaConfBaseException: one is missing, or refers to what is not there.
     """
     is_partial, known = "ckpt_path" in cfg and "algo" not in cfg, TOP
+    if is_partial and plain_value(cfg, "ckpt_path") is None:
+        raise ValueError("ckpt_path must be given: add ckpt_path=... to the command")
     check("plugins", plain_value(cfg, "plugins") or [], list[ModulePath])
     check_plugins(cfg.get("plugins") or [])
     for key in sorted(map(str, cfg), key=lambda key: key not in FIRST):
         if key not in known:
             raise ValueError(f"there is no setting {key}{nearest(key, known.keys() & cfg.keys())}")
-        check_tree(key, plain_value(cfg, key), known[key], is_partial)
+        may_be_null = is_partial and key not in declarations(AdaptSettings)
+        check_tree(key, plain_value(cfg, key), known[key], may_be_null)
     if "algo" in cfg:
         check_together(cfg)
 

@@ -40,7 +40,8 @@ class Conv4(nn.Module):
         conv_bias: bool = False,
     ) -> None:
         super().__init__()
-        self.in_channels, self.image_size, self.filters = in_channels, image_size, filters
+        self.num_classes, self.filters = num_classes, filters
+        self.in_channels, self.image_size = in_channels, image_size
         self.downsample, self.conv_bias = downsample, conv_bias
         pool = downsample == "pool"
         blocks: list[nn.Module] = []
@@ -56,6 +57,11 @@ class Conv4(nn.Module):
         self.features = nn.Sequential(*blocks)
         self.head = nn.Linear(filters * side * side, num_classes)
         glorot(self)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Of one image: (C, H, W)."""
+        return (self.in_channels, self.image_size, self.image_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, (n, num_classes), for images, (n, in_channels, side, side) in [0, 1]."""

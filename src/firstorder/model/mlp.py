@@ -25,6 +25,7 @@ class MLP(nn.Module):
         self, inputs: Count = 1, hidden: Sequence[Width] = (64, 64), outputs: Width = 1
     ) -> None:
         super().__init__()
+        self.inputs, self.hidden, self.outputs = inputs, list(hidden), outputs
         layers: list[nn.Module] = []
         for before, after in pairwise((inputs, *hidden)):
             layers += [nn.Linear(before, after), nn.Tanh()]

@@ -6,7 +6,7 @@ from typing import Any
 from lightning import Trainer
 
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.run.atomic import write_json
+from firstorder.run.atomic import replacing, write_json, writing
 from firstorder.run.learner import MetaLearner
 from firstorder.run.record import results, show, with_diverged
 from firstorder.run.run import Run
@@ -39,10 +39,13 @@ def final_test(
         test=test,
         adaptation=learner.adaptation_curve,
     )
-    write_json(run.folder / "results.json", record)
-    (run.folder / "figures").mkdir(exist_ok=True)
+    picture = run.folder / "figures" / "test_episode.png"
+    with writing(picture):
+        picture.parent.mkdir(exist_ok=True)
     figure = learner.kind.draw(learner.example(datamodule.test_sampler()[0]))
-    figure.savefig(run.folder / "figures" / "test_episode.png", dpi=150)
+    with replacing(picture) as file:
+        figure.savefig(file, format="png", dpi=150)
+    write_json(run.folder / "results.json", record)  # last: where it lies, a run has finished
     if run.wandb:
         run.wandb.add_test(record, {"test_episode": figure})
         if run.job_type == "train":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from firstorder.network import Network
+from firstorder.network import Network, predict
 from firstorder.task.episode import Episode
 
 if TYPE_CHECKING:
@@ -44,12 +44,14 @@ class TaskKind(ABC):
         measure: what a score is, as results name it.
         higher_is_better: whether a larger score is a better one.
         fewest_ways: the least data.ways that makes sense.
+        has_classes: whether targets are numbers of classes.
     """
 
     protocols: ClassVar[tuple[str, ...]]
     measure: ClassVar[str]
     higher_is_better: ClassVar[bool]
     fewest_ways: ClassVar[int] = 1
+    has_classes: ClassVar[bool] = False
 
     @staticmethod
     @abstractmethod
@@ -62,6 +64,17 @@ class TaskKind(ABC):
 
         A task whose predictions are not finite is scored NaN: it diverged.
         """
+
+    def answer(
+        self, network: Network, phi: Tensor, tasks: Episode, *, together: bool = True
+    ) -> Tensor:
+        """Return what a user is told of the query sets, (tasks, m, outputs): the outputs themselves.
+
+        Args:
+            network, phi, tasks: as in `score`.
+            together: whether query inputs may share batch statistics.
+        """
+        return predict(network, phi, tasks.query_x)
 
     @abstractmethod
     def score_if_diverged(self, tasks: Episode) -> float:

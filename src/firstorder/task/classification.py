@@ -48,6 +48,7 @@ class Classification(TaskKind):
     measure = "accuracy"
     higher_is_better = True
     fewest_ways = 2
+    has_classes = True
 
     def score(self, network: Network, phi: Tensor, tasks: Episode) -> Scores:
         """Return the accuracies "transductive" and "non_transductive", (tasks,) each."""
@@ -55,6 +56,13 @@ class Classification(TaskKind):
             "transductive": accuracy(predict_transductively(network, phi, tasks), tasks.query_y),
             "non_transductive": accuracy(predict_one_by_one(network, phi, tasks), tasks.query_y),
         }
+
+    def answer(
+        self, network: Network, phi: Tensor, tasks: Episode, *, together: bool = True
+    ) -> Tensor:
+        """Return the probability of each class, (tasks, m, ways)."""
+        predictor = predict_transductively if together else predict_one_by_one
+        return predictor(network, phi, tasks).softmax(-1)
 
     def score_if_diverged(self, tasks: Episode) -> float:
         """Return chance, 1 / N."""

@@ -21,7 +21,7 @@ def list_classes(root: Path) -> list[tuple[str, list[Path]]]:
         raise ValueError(f"there is no folder {root}: name that of your images, data.root=")
     places = split_folders(root) or {"": root}
     classes = [
-        (f"{split}/{folder.name}" if split else folder.name, _files(folder))
+        (f"{split}/{folder.name}" if split else folder.name, files_of(folder))
         for split, place in places.items()
         for folder in sorted(place.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
@@ -82,7 +82,7 @@ def read_lists(root: Path, names: Sequence[str]) -> dict[str, list[str]]:
     return lists
 
 
-def _files(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[Path]:
     """List the files of a class, those in folders within its folder too."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return [p for p in paths if not p.name.startswith(".") and p.name not in IGNORED_FILES]

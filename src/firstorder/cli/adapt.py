@@ -1,0 +1,102 @@
+"""A user's folders of images as a task, and the answers as a table."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from firstorder.data.images.layout import files_of
+from firstorder.run.atomic import replacing
+from firstorder.settings import Filename
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptSettings:
+    """What the command `adapt` is given, besides a checkpoint and changes to the inner loop.
+
+    Attributes:
+        support: the folder that holds a folder of images for each class.
+        query: the folder of the images to be told apart.
+        together: let the query images share batch-norm statistics (the transductive protocol).
+    """
+
+    support: Filename
+    query: Filename
+    together: bool = False
+
+
+def classes_in(folder: Path) -> dict[str, list[Path]]:
+    """Return the images of each class, by the name of its folder.
+
+    Raises:
+        ValueError: there is no such folder, or fewer than two classes in it, or none of a class.
+    """
+    folder = folder.expanduser()
+    if not folder.is_dir():
+        raise ValueError(
+            f"support={folder} is not a folder: name one that holds a folder for each class"
+        )
+    classes = {
+        place.name: files_of(place)
+        for place in sorted(folder.iterdir())
+        if place.is_dir() and not place.name.startswith(".")
+    }
+    if len(classes) < 2:
+        raise ValueError(
+            f"support={folder} holds {len(classes)} folders of images: put those of each class into a"
+            " folder of its own, two classes or more"
+        )
+    for name, paths in classes.items():
+        if not paths:
+            raise ValueError(f"the folder {folder / name} holds no image: put in one or more")
+    return classes
+
+
+def images_in(folder: Path, key: str) -> list[Path]:
+    """Return the images of a folder, sorted by name.
+
+    Raises:
+        ValueError: there is no such folder, or no image in it.
+    """
+    folder = folder.expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"{key}={folder} is not a folder: name one that holds images")
+    paths = files_of(folder)
+    if not paths:
+        raise ValueError(f"{key}={folder} holds no image: put in one or more")
+    return paths
+
+
+def write_csv(
+    path: Path, query: Sequence[Path], classes: Sequence[str], probabilities: np.ndarray
+) -> None:
+    """Write a line an image: its file, the class that is predicted, and the probability of each."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "predicted", *classes])
+    for image, row in zip(query, probabilities, strict=True):
+        writer.writerow([image, classes[int(row.argmax())], *(f"{value:.6f}" for value in row)])
+    with replacing(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def show(
+    query: Sequence[Path], classes: Sequence[str], probabilities: np.ndarray, folder: Path
+) -> None:
+    """Print a row an image: its name, the class that is predicted, and how probable that is."""
+    table = Table(title=f"{len(query)} images, {len(classes)} classes", box=box.SIMPLE)
+    for column in ("image", "predicted", "probability"):
+        table.add_column(column, justify="right" if column == "probability" else "left")
+    for path, row in zip(query, probabilities, strict=True):
+        predicted = classes[int(row.argmax())]
+        table.add_row(escape(path.name), escape(predicted), f"{100 * row.max():.1f} %")
+    console = Console(soft_wrap=True)
+    console.print(table, end="")
+    console.print(f"predictions.csv and predictions.png are in {folder}", markup=False)

@@ -1,0 +1,47 @@
+"""A run that was called leaves what a run of the command leaves."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import firstorder
+from firstorder.results.runs import find_runs
+from tests.library.conftest import Draw, linear
+
+
+def test_a_run_folder_is_that_of_the_command(draw: Draw, tmp_path: Path) -> None:
+    source = firstorder.ArraySource(train=draw(range(8), 12), test=draw(range(8, 14), 12))
+    settings = {"inner_steps": 2, "inner_batch_size": 4, "inner_lr": 0.1, "inner_optimizer": "sgd"}
+    arguments = {
+        "algo": firstorder.Reptile(**settings), "source": source, "model": linear, "steps": 4,
+        "ways": 3, "progress": False, "log_every": 2, "folder": tmp_path / "run",
+        "evaluation": firstorder.EvaluationSettings(tasks=6, monitor_every=2, monitor_tasks=2),
+    }  # fmt: skip
+    learner = firstorder.train(**arguments)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["steps"] == 4
+    assert results["data"]["name"] == "arrays"
+    assert results["data"]["classes"] == {"train": 8, "val": 0, "test": 6}
+    assert "train_tasks/transductive" in (tmp_path / "run" / "metrics.csv").read_text()
+    assert len(find_runs([tmp_path], include_dirty=True).runs) == 1
+    again = firstorder.load(tmp_path / "run" / "checkpoints" / "last.ckpt", model=linear())
+    for one in (learner, again):
+        found = firstorder.evaluate(one, source)
+        assert found["transductive"] == pytest.approx(
+            {k: results["test"]["transductive"][k] for k in ("accuracy", "ci95", "tasks")}
+        )
+    with pytest.raises(ValueError, match="holds a run already"):
+        firstorder.train(**arguments)
+
+
+def test_the_seed_decides_the_initialisation_and_the_episodes(draw: Draw) -> None:
+    def phi(seed: int) -> list[float]:
+        return firstorder.train(
+            algo=firstorder.Reptile(inner_steps=2, inner_batch_size=4, inner_lr=0.1), model=linear,
+            source=firstorder.ArraySource(train=draw(range(8), 12), test=draw(range(8, 14), 12)),
+            steps=2, ways=3, seed=seed, progress=False,
+            evaluation=firstorder.EvaluationSettings(monitor_every=0),
+        ).trained.phi.tolist()  # fmt: skip
+
+    assert phi(1) == phi(1) != phi(2)
