@@ -152,4 +152,5 @@ def noise(path: str, tasks: int = 60) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     command, *arguments = sys.argv[1:] or ["speed"]
-    {"speed": speed, "simulate": simulate, "noise": noise}[command](*arguments)  # type: ignore[operator]
+    commands = {"speed": speed, "simulate": simulate, "noise": noise}
+    commands[command](*(int(each) if each.isdecimal() else each for each in arguments))  # type: ignore[operator]

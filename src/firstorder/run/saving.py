@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from torch import distributed
 
 from firstorder.run.atomic import writing
 from firstorder.run.evaluated import EvaluatedLearner
@@ -95,7 +96,8 @@ class SaveCheckpoints(Checkpoint):
         if trainer.world_size == 1:
             return stop_signals.noted, is_time
         mine = torch.tensor([stop_signals.noted, is_time], device=trainer.strategy.root_device)
-        signal, is_time = trainer.strategy.reduce(mine, reduce_op="max").tolist()
+        distributed.all_reduce(mine, distributed.ReduceOp.MAX)  # Lightning's own waits twice
+        signal, is_time = mine.tolist()
         return signal, bool(is_time)
 
     def _save(self, trainer: Trainer) -> None:
