@@ -9,7 +9,7 @@ comma := ,
 
 BIN := .venv/bin
 NATIVE := src/firstorder/engines/native
-CPP := $(wildcard $(NATIVE)/*.cpp $(NATIVE)/*.h tests/engines/*.cpp)
+CPP := $(wildcard $(NATIVE)/*.cpp $(NATIVE)/*.h tests/engines/*.cpp benchmarks/*.cpp)
 INSTALL := $(BIN)/pip install --disable-pip-version-check
 RUN_STAMP := .venv/.installed
 SWEEP_STAMP := .venv/.installed-sweep
@@ -44,9 +44,9 @@ sanitize: $(DEV_STAMP) ## test the C++ under g++'s address and undefined-behavio
 	FIRSTORDER_NATIVE_FLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" \
 	$(BIN)/python -m pytest -s --timeout 600 tests/engines/test_native.py $(ARGS)
 
-bench: $(L2L_STAMP) ## measure speed and memory, in five minutes
-	$(BIN)/python benchmarks/inner_loop.py
+bench: $(L2L_STAMP) ## measure speed beside its goals, and memory; ARGS=--keep writes docs/results/speed.md
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python -m benchmarks.speed $(ARGS)
 
 paper: $(SWEEP_STAMP) ## reproduce the paper and report it; make paper SCALE=0.01 takes a hundredth of each run
 	$(BIN)/python src/paper.py scale=$(SCALE) seeds=[$(SEEDS)] $(ARGS)

@@ -29,18 +29,18 @@ def of_phi(rule: Callable[..., MetaGradient]) -> Callable[..., MetaGradient]:
         def inner(meta: dict[str, Tensor]) -> InnerLoop:
             return InnerLoop(loss, optimizer, meta["phi"])
 
-        return rule(loss, inner, {"phi": phi}, state, batches)
+        return rule(inner, {"phi": phi}, state, batches)
 
     return call
 
 
-maml, maml_checkpointed = of_phi(meta_gradient.maml), of_phi(meta_gradient.maml_checkpointed)
+maml, maml_product = of_phi(meta_gradient.maml), of_phi(meta_gradient.maml_product)
 D, ALPHA = 6, 0.05
 PHI = torch.linspace(-1, 1, D, dtype=torch.float64)
 INNER = pytest.mark.parametrize("optimizer", [SGD(ALPHA), Adam(ALPHA)], ids=["sgd", "adam"])
 DIRECTIONS: dict[str, Callable[..., MetaGradient]] = {
     "reptile": reptile, "fomaml": fomaml, "joint": joint, "maml": maml,
-    "maml_checkpointed": maml_checkpointed, "maml_first_order": maml_first_order,
+    "maml_product": maml_product, "maml_first_order": maml_first_order,
     "combination": partial(combination, weights=[0.3, -1.0, 2.0]),
 }  # fmt: skip
 EVERY = pytest.mark.parametrize("direction", DIRECTIONS.values(), ids=DIRECTIONS.keys())
@@ -72,7 +72,7 @@ def warm(optimizer: InnerOptimizer) -> tuple[Tensor, ...]:
 
 @INNER
 @pytest.mark.parametrize("k", [2, 3, 7])
-@pytest.mark.parametrize("rule", [maml, maml_checkpointed])
+@pytest.mark.parametrize("rule", [maml, maml_product])
 def test_maml_is_the_derivative_of_the_loss_after_adapting(
     rule: Callable[..., MetaGradient], k: int, optimizer: InnerOptimizer
 ) -> None:
@@ -109,14 +109,14 @@ def test_on_quadratic_losses_maml_is_the_product_of_eq_21() -> None:
 
 
 @INNER
-def test_checkpointing_changes_nothing_of_what_maml_returns(optimizer: InnerOptimizer) -> None:
+def test_the_product_is_all_that_maml_returns(optimizer: InnerOptimizer) -> None:
     state, data = warm(optimizer), batches(20)
     whole = maml(loss, optimizer, PHI, state, data)
-    saved = maml_checkpointed(loss, optimizer, PHI, state, data)
+    saved = maml_product(loss, optimizer, PHI, state, data)
     torch.testing.assert_close(saved, whole, rtol=1e-10, atol=1e-12)
 
 
-def test_checkpointing_keeps_long_inner_loops_out_of_memory() -> None:
+def test_the_product_keeps_long_inner_loops_out_of_memory() -> None:
     width, k = 400, 30
     data = [(torch.randn(64, 8), torch.randn(64)) for _ in range(k)]
 
@@ -129,7 +129,7 @@ def test_checkpointing_keeps_long_inner_loops_out_of_memory() -> None:
         sizes = [e.cpu_memory_usage for e in found.events() or [] if e.name == "[memory]"]
         return int(torch.tensor(sizes).cumsum(0).max())
 
-    assert peak(maml_checkpointed) < peak(maml) / 5
+    assert peak(maml_product) < peak(maml) / 5
 
 
 def test_where_the_hessian_vanishes_first_order_is_all_of_maml() -> None:

@@ -1,6 +1,7 @@
 """How a pure function of tensors is run: as written, or by an engine that computes the same faster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from inspect import signature
@@ -26,6 +27,16 @@ _engines: ContextVar[tuple[Engine, ...]] = ContextVar("engines", default=())
 def set_engines(*engines: Engine) -> None:
     """Run every `engine_call` by the first of these engines that covers it, or as written."""
     _engines.set(engines)
+
+
+@contextmanager
+def as_written() -> Iterator[None]:
+    """Run every `engine_call` in here as written, as an engine needs to that looks into one."""
+    token = _engines.set(())
+    try:
+        yield
+    finally:
+        _engines.reset(token)
 
 
 def engine_call(function: Callable[P, R]) -> Callable[P, R]:

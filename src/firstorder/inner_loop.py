@@ -43,6 +43,7 @@ class Step(NamedTuple):
     loss: Tensor
 
 
+@engine_call
 def gradient_and_value(loss: Loss, phi: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return L'(phi), (d,), and L(phi).
 
@@ -60,12 +61,19 @@ def gradient_and_value(loss: Loss, phi: Tensor, batch: Batch) -> tuple[Tensor, T
 
 
 @engine_call
+def update(
+    optimizer: InnerOptimizer, phi: Tensor, gradient: Tensor, state: State
+) -> tuple[Tensor, State]:
+    """Return the weights and the state after the optimiser's step along a gradient."""
+    return optimizer.update(phi, gradient, state)
+
+
+@engine_call
 def step(loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batch: Batch) -> Step:
     """Apply the update operator U_i: one optimiser step on one mini-batch (Eq. 9-10)."""
     phi = optimizer.before_gradient(phi)
     gradient, value = gradient_and_value(loss, phi, batch)
-    phi, state = optimizer.update(phi, gradient, state)
-    return Step(phi, state, value)
+    return Step(*update(optimizer, phi, gradient, state), value)
 
 
 def trajectory(

@@ -28,7 +28,10 @@ class InnerOptimizer(ABC):
             InnerOptimizer.by_name[name] = cls
 
     def before_gradient(self, phi: Tensor) -> Tensor:
-        """Return the weights at which the gradient is taken and from which the step starts."""
+        """Return the weights at which the gradient is taken and from which the step starts.
+
+        A number times each weight, and so its own adjoint.
+        """
         return phi
 
     @abstractmethod

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.func import grad_and_value, vjp
 from torch.utils._pytree import tree_map
 
-from firstorder.inner_loop import Batch, InnerLoop, Loss, step, trajectory
+from firstorder.inner_loop import Batch, InnerLoop, Loss, gradient_and_value, step, trajectory
 from firstorder.inner_optimizer import InnerOptimizer, State
+from firstorder.second_order import learnable, recorded_step, step_vjp
 
 Meta = dict[str, Tensor]  # what the outer loop learns: "phi", and what else an algorithm has
 
@@ -87,7 +88,6 @@ def joint(
 
 
 def maml(
-    loss: Loss,
     inner: Callable[[Meta], InnerLoop],
     meta: Meta,
     state: State,
@@ -100,15 +100,15 @@ def maml(
     *support, query = batches
 
     def outer(meta: Meta) -> tuple[Tensor, tuple[State, Tensor]]:
-        steps = list(trajectory(*inner(meta), state, support))
-        return loss(steps[-1].phi, *query), (steps[-1].state, steps[0].loss)
+        loop = inner(meta)
+        steps = list(trajectory(*loop, state, support))
+        return loop.loss(steps[-1].phi, *query), (steps[-1].state, steps[0].loss)
 
     direction, (value, (final, first)) = grad_and_value(outer, has_aux=True)(meta)
     return MetaGradient(direction, final, first, value)
 
 
-def maml_checkpointed(
-    loss: Loss,
+def maml_product(
     inner: Callable[[Meta], InnerLoop],
     meta: Meta,
     state: State,
@@ -116,29 +116,33 @@ def maml_checkpointed(
 ) -> MetaGradient:
     """Multiply out U'_1 ... U'_{k-1} L'_k(phi_k) from the right (Eq. 19), the same value as `maml`.
 
-    Only the iterates are kept, (k - 1) d numbers, and the activations of one step at a time.
+    U'_i is the optimiser's derivative, elementwise, and the Hessian L''_i times a vector. Only the
+    iterates and their gradients are kept, 2 (k - 1) d numbers, and the activations of one step at a
+    time. The loss draws no random numbers, for it is computed again on the way back, and depends on
+    the meta-parameters through the weights only.
     """
     *support, query = batches
-    points: list[tuple[Tensor, State]] = [(inner(meta).phi, state)]
-    for taken in trajectory(*inner(meta), state, support):
-        points.append((taken.phi, taken.state))
-        if len(points) == 2:
-            first = taken.loss
-    gradient, value = grad_and_value(loss)(points[-1][0], *query)
-    cotangent = (gradient, tree_map(torch.zeros_like, points[-1][1]))
-    direction = {name: torch.zeros_like(tensor) for name, tensor in meta.items()}
-    for (phi_j, state_j), batch in zip(reversed(points[:-1]), reversed(support), strict=True):
+    loss, optimizer, first = inner(meta)
+    phi, points, losses = first, [], []
+    for batch in support:
+        point, (phi, state, value) = recorded_step(loss, optimizer, phi, state, batch)
+        points.append(point)
+        losses.append(value)
+    of_phi, value = gradient_and_value(loss, phi, query)
+    of_state: State = tree_map(torch.zeros_like, state)
+    of_optimizer = tuple(torch.zeros_like(tensor) for tensor in learnable(optimizer))
+    for point, batch in zip(reversed(points), reversed(support), strict=True):
+        of_phi, of_state, of_step = step_vjp(loss, optimizer, point, batch, of_phi, of_state)
+        of_optimizer = tuple(map(torch.add, of_optimizer, of_step))
 
-        def update(
-            phi: Tensor, state: State, meta: Meta, batch: Batch = batch
-        ) -> tuple[Tensor, State]:
-            taken = step(*inner(meta)._replace(phi=phi), state, batch)
-            return taken.phi, taken.state
+    def learnt(meta: Meta) -> tuple[Tensor, tuple[Tensor, ...]]:
+        loop = inner(meta)
+        return loop.phi, learnable(loop.optimizer)
 
-        *cotangent, of_meta = vjp(update, phi_j, state_j, meta)[1](tuple(cotangent))
-        direction = {name: direction[name] + of_meta[name] for name in meta}
-    direction["phi"] = direction["phi"] + cotangent[0]  # phi itself is where the first step starts
-    return MetaGradient(direction, points[-1][1], first, value)
+    direction = {"phi": of_phi}
+    if len(meta) > 1 or first is not meta["phi"]:
+        (direction,) = vjp(learnt, meta)[1]((of_phi, of_optimizer))
+    return MetaGradient(direction, state, losses[0], value)
 
 
 def maml_first_order(
@@ -147,5 +151,5 @@ def maml_first_order(
     """Treat the inner steps as constants: the gradient L'_k(phi_k) itself (Section 2)."""
     *support, query = batches
     steps = list(trajectory(loss, optimizer, phi, state, support))
-    gradient, value = grad_and_value(loss)(steps[-1].phi, *query)
+    gradient, value = gradient_and_value(loss, steps[-1].phi, query)
     return MetaGradient({"phi": gradient}, steps[-1].state, steps[0].loss, value)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,11 +50,11 @@ def test_only_the_head_adapts_and_all_layers_learn() -> None:
     assert (direction != 0).all()
 
 
-@pytest.mark.parametrize("checkpoint", [False, True])
-def test_its_gradient_is_that_of_learn2learns_maml_on_the_head(checkpoint: bool) -> None:
+@pytest.mark.parametrize("is_random", [False, True], ids=["product", "autograd"])
+def test_its_gradient_is_that_of_learn2learns_maml_on_the_head(is_random: bool) -> None:
     module, loss, context, batches = problem()
     phi = loss.network.initial()
-    rule = ANIL(**SETTINGS, checkpoint=checkpoint)
+    rule, context = ANIL(**SETTINGS), replace(context, is_random=is_random)
     found = rule.meta_gradient(loss, {"phi": phi}, (), batches, context).direction["phi"]
     features, head = module
     learner = import_learn2learn("algorithms.maml").MAML(head, lr=0.05).clone()
@@ -63,3 +64,16 @@ def test_its_gradient_is_that_of_learn2learns_maml_on_the_head(checkpoint: bool)
     squared_error(learner(features(x)), y).sum().backward()
     expected = torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_weight_decay_shrinks_what_adapts() -> None:
+    _, loss, context, batches = problem()
+    phi, head = loss.network.initial() + 1, context.layout.mask(["1"])
+    plain, decayed = (
+        ANIL(**SETTINGS, inner_options=options).adapt(loss, {"phi": phi}, (), batches[:1], context)[
+            0
+        ]
+        for options in ({}, {"weight_decay": 0.5})
+    )
+    assert torch.equal(decayed[~head], phi[~head])
+    assert (decayed[head] != plain[head]).all()

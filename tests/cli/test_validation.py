@@ -118,7 +118,6 @@ ALLOWED: dict[str, list[Any]] = {
     "algo.outer_options": MAPPING,
     "algo.divide_by_inner_lr": YES_OR_NO,
     "algo.first_order": YES_OR_NO,
-    "algo.checkpoint": YES_OR_NO,
     "algo.average": YES_OR_NO,
     "algo.weights": [[1, 2]],
     "model.num_classes": COUNT,

@@ -8,14 +8,18 @@ from torch import Tensor, nn
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.func import grad, vmap
 
+from firstorder.algo.base import Context
+from firstorder.algo.meta_sgd import MetaSGD
 from firstorder.engine import engine_call, set_engines
 from firstorder.engines import inductor as compilation
 from firstorder.engines.build import has_compiler
 from firstorder.engines.inductor import WORTHWHILE, Compiler, is_worthwhile
 from firstorder.inner_loop import Batch, adapt, step
 from firstorder.inner_optimizer import SGD, Adam, State
+from firstorder.model import MLP
 from firstorder.model.layers import SameConv2d
 from firstorder.network import Network
+from firstorder.second_order import recorded_step, step_vjp
 from firstorder.task.classification import cross_entropy
 from firstorder.task.loss import TaskLoss
 from firstorder.task.regression import squared_error
@@ -28,7 +32,9 @@ def network() -> Network:
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(4, track_running_stats=False)
     conv = SameConv2d(1, 4, stride=2, bias=False), SameConv2d(4, 4, stride=1, bias=False)
-    return Network(nn.Sequential(conv[0], norm, nn.ReLU(), conv[1], nn.Flatten(), nn.Linear(64, 3)))
+    pixel = nn.Conv2d(4, 2, kernel_size=1)
+    layers = conv[0], norm, nn.ReLU(), conv[1], pixel, nn.Flatten(), nn.Linear(32, 3)
+    return Network(nn.Sequential(*layers))
 
 
 @pytest.fixture
@@ -70,6 +76,26 @@ def test_compiled_steps_are_the_steps_and_are_kept(
     set_engines(Compiler(step))
     again, _ = run()
     assert torch.equal(again, found)
+
+
+def test_the_product_of_maml_is_compiled_with_what_an_optimiser_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
+    torch.manual_seed(0)
+    network = Network(MLP(hidden=[4]))
+    loss, rule = (
+        TaskLoss(network, squared_error, "sum"),
+        MetaSGD(inner_steps=3, inner_batch_size=5, inner_lr=0.05, inner_optimizer="sgd"),
+    )
+    meta, x = rule.meta_parameters(network), torch.rand(5, 1)
+    batches = [(x, (x + i).sin()) for i in range(3)]
+    arguments = loss, meta, (), batches, Context(network.layout)
+    expected = rule.meta_gradient(*arguments).direction
+    set_engines(Compiler(recorded_step, step_vjp))
+    found = rule.meta_gradient(*arguments).direction
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    assert len(list(tmp_path.rglob("*.pt2"))) == 2
 
 
 def test_a_step_inside_grad_or_vmap_runs_as_written() -> None:

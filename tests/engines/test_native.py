@@ -211,8 +211,8 @@ def test_a_loss_that_is_not_covered_runs_as_written(unused: NativeSteps) -> None
     loss, phi, batch = problem("an odd stride")
     twice = Twice(loss.network, cross_entropy, "sum")
     expected = step(twice, SGD(0.1), phi, (), batch)
-    assert network_of(SumOverTasks(loss), SGD(0.1)) is loss.network
-    assert network_of(TaskLoss(loss.network, squared_error, "sum"), SGD(0.1)) is None
+    assert network_of(SumOverTasks(loss)) is loss.network
+    assert network_of(TaskLoss(loss.network, squared_error, "sum")) is None
     set_engines(unused)
     assert torch.equal(step(twice, SGD(0.1), phi, (), batch).phi, expected.phi)
 

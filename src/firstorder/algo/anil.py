@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import register_dataclass
 
 from firstorder.algo.base import Context
 from firstorder.algo.maml import MAML
@@ -20,12 +21,18 @@ class Masked(InnerOptimizer):
     optimizer: InnerOptimizer
     mask: Tensor
 
+    def before_gradient(self, phi: Tensor) -> Tensor:
+        return torch.where(self.mask, self.optimizer.before_gradient(phi), phi)
+
     def init(self, phi: Tensor) -> State:
         return self.optimizer.init(phi)
 
     def update(self, phi: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, State]:
         moved, state = self.optimizer.update(phi, gradient, state)
         return torch.where(self.mask, moved, phi), state
+
+
+register_dataclass(Masked)  # its tensors are data, not settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.inner_loop import Batch, InnerLoop, Loss
 from firstorder.inner_optimizer import State
-from firstorder.meta_gradient import Meta, MetaGradient, maml, maml_checkpointed, maml_first_order
+from firstorder.meta_gradient import Meta, MetaGradient, maml, maml_first_order, maml_product
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,15 +19,12 @@ class MAML(MetaAlgorithm):
     Attributes:
         first_order: leave out the second derivatives (Section 2). FOMAML's direction is the inner
             optimiser's step along this gradient.
-        checkpoint: keep the iterates only, and recompute a step's activations when its turn comes on
-            the way back: the same gradient, in memory that hardly grows with inner_steps.
 
     Raises:
-        ValueError: there is no step before the last, or there is nothing to checkpoint.
+        ValueError: there is no step before the last.
     """
 
     first_order: bool = False
-    checkpoint: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,11 +32,6 @@ class MAML(MetaAlgorithm):
             raise ValueError(
                 f"algo.inner_steps={self.inner_steps}: MAML takes its gradient on the mini-batch after"
                 " adapting, so it needs at least 2; with one it is joint training, algo=joint"
-            )
-        if self.first_order and self.checkpoint:
-            raise ValueError(
-                "algo.checkpoint=true saves what the second derivatives need, and algo.first_order=true"
-                " takes none: set one of them"
             )
 
     def meta_gradient(
@@ -50,5 +42,6 @@ class MAML(MetaAlgorithm):
 
         if self.first_order:
             return maml_first_order(*inner(meta), state, batches)
-        differentiate = maml_checkpointed if self.checkpoint else maml
-        return differentiate(loss, inner, meta, state, batches)
+        # What draws random numbers can't be computed again on the way back.
+        differentiate = maml if context.is_random else maml_product
+        return differentiate(inner, meta, state, batches)

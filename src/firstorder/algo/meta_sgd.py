@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import register_dataclass
 
 from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.algo.maml import MAML
@@ -24,6 +25,9 @@ class PerWeightSGD(InnerOptimizer):
 
     def update(self, phi: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, State]:
         return phi - self.alpha * gradient, state
+
+
+register_dataclass(PerWeightSGD)  # its tensors are data, not settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 SRC = Path(__file__).parents[2]
 ONE_SHOT = {"table1": 5, "table2": None, "cifarfs": 5}  # eval.inner_batch_size, None as for 5-shot
-MAML_COST = 12  # times Reptile's, measured on Omniglot (docs/results/algorithms.md)
+MAML_COST = 3.5  # times Reptile's, measured on Omniglot (docs/results/speed.md)
 
 
 def run_paper(settings: PaperSettings, conf: Path) -> list[str]:

@@ -114,7 +114,7 @@ def patches(
         for i in range(kernel[0])
         for j in range(kernel[1])
     ]
-    return torch.stack(taps, 4)
+    return torch.stack(taps, 4) if len(taps) > 1 else taps[0].unsqueeze(4)
 
 
 def scatter(

@@ -21,6 +21,7 @@ from torch._inductor import aoti_compile_and_package, aoti_load_package
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from firstorder.engine import as_written
 from firstorder.engines.build import build_once, processor
 from firstorder.engines.convolution import AS_PRODUCTS
 
@@ -47,7 +48,8 @@ class Compiler:
             return NotImplemented
         tensors = [leaf.detach().contiguous() for leaf in leaves if isinstance(leaf, Tensor)]
         settings = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))
-        key = (settings, torch.get_num_threads(), *((t.shape, t.dtype, t.device) for t in tensors))
+        shapes = ((t.shape, t.dtype, t.device) for t in tensors)
+        key = (function, settings, torch.get_num_threads(), *shapes)
         if key not in self._compiled:
             self._compiled[key] = compile_function(function, leaves, structure)
         runner, out = self._compiled[key]
@@ -72,7 +74,8 @@ def compile_function(
         nonlocal out
         given = iter(tensors)
         filled = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-        outputs, out = tree_flatten(function(*tree_unflatten(filled, structure)))
+        with as_written():
+            outputs, out = tree_flatten(function(*tree_unflatten(filled, structure)))
         return outputs
 
     on_cpu = all(t.device.type == "cpu" for t in tensors)

@@ -7,11 +7,12 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from firstorder.engine import set_engines
-from firstorder.inner_loop import step
+from firstorder.inner_loop import gradient_and_value, step, update
 from firstorder.run.atomic import Unwritable
 from firstorder.run.journal import Journal
 from firstorder.run.learner import MetaLearner
 from firstorder.run.saving import say_stopped
+from firstorder.second_order import recorded_step, step_vjp, update_vjp
 from firstorder.signals import Stopped
 
 
@@ -106,7 +107,8 @@ class CompileInnerLoop(Callback):
     def __init__(self, setting: str) -> None:
         from firstorder.engines.inductor import Compiler  # loads TorchInductor: for a real run only
 
-        self.setting, self.compiler = setting, Compiler(step)
+        compiled = step, recorded_step, step_vjp, gradient_and_value, update, update_vjp
+        self.setting, self.compiler = setting, Compiler(*compiled)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         from firstorder.engines.build import has_compiler

@@ -1,9 +1,9 @@
 """The inner loop of the published convolutional networks, in code of our own, for a processor.
 
-`step.cpp` computes exactly one thing, steps of SGD or Adam on the cross entropy of a `Conv4`, for one
-task or for many: near the rate of a large matrix product, where a library's convolutions of a few small
-images stay far below. It is built once on a machine, in seconds, and serves every size. Anything else is
-not covered, and left to others.
+`step.cpp` computes the cross entropy of a `Conv4`, its gradient, its Hessian times a vector, and steps of
+SGD or Adam on it, for one task or for many: near the rate of a large matrix product, where a library's
+convolutions of a few small images stay far below. It is built once on a machine, in seconds, and serves
+every size. Anything else is not covered, and left to others.
 """
 
 import logging
@@ -15,19 +15,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from firstorder.engines.native.adam import adam_update, adam_update_vjp
 from firstorder.engines.native.library import Plan, build_library, flags
-from firstorder.inner_loop import Batch, Step, adapt, step
+from firstorder.inner_loop import Batch, Step, adapt, gradient_and_value, step, update
 from firstorder.inner_optimizer import SGD, Adam, State
 from firstorder.model import Conv4
 from firstorder.model.conv4 import EPSILON
 from firstorder.model.layers import SameConv2d
 from firstorder.network import Network, predict
+from firstorder.second_order import hessian_vector, recorded_step, step_vjp, update_vjp
 from firstorder.task.classification import cross_entropy
 from firstorder.task.loss import SumOverTasks, TaskLoss
 
 logger = logging.getLogger(__name__)
 
 STEP, ADAPT, PREDICT = unwrap(step), unwrap(adapt), unwrap(predict)
+GRADIENT, HESSIAN = unwrap(gradient_and_value), unwrap(hessian_vector)
+UPDATE, UPDATE_VJP = unwrap(update), unwrap(update_vjp)
+MADE_OF_OTHERS = unwrap(recorded_step), unwrap(step_vjp)
+WORTHWHILE = 5000  # weights, above which Adam's dozen passes over them take longer than a call
 AT_ONCE = 5  # steps of one task, while its weights lie in the caches
 
 
@@ -38,7 +44,7 @@ class NativeSteps:
         required: stop where it cannot be built, instead of saying so and leaving all to others.
 
     Attributes:
-        taken: steps and predictions that it took, rather than leaving them to others.
+        taken: steps, predictions and derivatives that it took, rather than leaving them to others.
 
     Raises:
         ValueError: FIRSTORDER_NATIVE_ISA names no instructions of this processor; or it cannot be
@@ -49,21 +55,42 @@ class NativeSteps:
         flags()  # a setting that means nothing here is no reason to go on without
         self.required, self.is_broken, self.taken = required, False, 0
         self._plans: dict[Any, Plan] = {}
-        self._covered: dict[Network, bool] = {}
+        self._covered: dict[Network | None, bool] = {}
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Return what `step`, `adapt` or `predict` returns, or NotImplemented where it is not covered."""
+        """Return what the function returns, or NotImplemented where it is not covered."""
         if function is PREDICT:
             network, phi, x = args
-            plan = self._plan(network, phi, x) if phi.dim() == 2 else None
+            plan = self._plan(network, phi, xs=[x]) if phi.dim() == 2 else None
             self.taken += plan is not None
             return plan.predict(phi, x) if plan else NotImplemented
         if function is STEP:
             loss, optimizer, phi, state, batch = args
             return self._steps(loss, optimizer, phi, state, [batch]) or NotImplemented
-        if function is ADAPT and network_of(args[0], args[1]):
+        if function is ADAPT and network_of(args[0]):
             return self._adapt(*args)
+        if function is GRADIENT:
+            return self._differentiate(*args) or NotImplemented
+        if function is HESSIAN:
+            found = self._differentiate(*args)
+            return found[0] if found else NotImplemented
+        if function in MADE_OF_OTHERS and self._covers(network_of(args[0])):
+            return function(*args)
+        if function in (UPDATE, UPDATE_VJP) and type(args[0]) is Adam:
+            made = adam_update if function is UPDATE else adam_update_vjp
+            if args[2].numel() < WORTHWHILE or not self.is_built():
+                return NotImplemented
+            return made(build_library(), *args) or NotImplemented
         return NotImplemented
+
+    def _differentiate(
+        self, loss: Any, phi: Tensor, batch: Batch, *vectors: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return the gradient, or the Hessian times a vector, and the loss; None if not covered."""
+        plan = self._plan_of(loss, phi, [batch], vectors)
+        found = plan.differentiate(loss, phi, batch, *vectors) if plan else None
+        self.taken += found is not None
+        return found
 
     def _adapt(
         self, loss: Any, optimizer: Any, phi: Tensor, state: State, batches: Iterable[Batch]
@@ -81,24 +108,30 @@ class NativeSteps:
         self, loss: Any, optimizer: Any, phi: Tensor, state: State, batches: Sequence[Batch]
     ) -> Step | None:
         """Take a few steps; None where they are not covered."""
-        network = network_of(loss, optimizer)
-        plan = self._plan(network, phi, *(x for x, _ in batches)) if network else None
-        labels = all(y.dtype == torch.int64 and y.shape == x.shape[:-3] for x, y in batches)
-        moments = all(v.dtype == phi.dtype and v.shape == phi.shape for v in state[:2])
-        dims = 2 if type(loss) is SumOverTasks else 1
-        if plan is None or not labels or not moments or phi.dim() != dims:
-            return None
-        last_step = plan.steps(loss, optimizer, phi, state, batches)
+        is_covered = type(optimizer) in (SGD, Adam) and not optimizer.weight_decay
+        plan = self._plan_of(loss, phi, batches, state[:2]) if is_covered else None
+        last_step = plan.steps(loss, optimizer, phi, state, batches) if plan else None
         self.taken += len(batches) if last_step else 0
         return last_step
 
-    def _plan(self, network: Network, phi: Tensor, *xs: Tensor) -> Plan | None:
+    def _plan_of(
+        self, loss: Any, phi: Tensor, batches: Sequence[Batch], vectors: Sequence[Tensor]
+    ) -> Plan | None:
+        """Return the plan for a loss of mini-batches, with vectors beside phi; None if not covered."""
+        network = network_of(loss)
+        plan = self._plan(network, phi, *vectors, xs=[x for x, _ in batches]) if network else None
+        labels = all(y.dtype == torch.int64 and y.shape == x.shape[:-3] for x, y in batches)
+        dims = 2 if type(loss) is SumOverTasks else 1
+        is_covered = labels and phi.dim() == dims and all(v.shape == phi.shape for v in vectors)
+        return plan if is_covered else None
+
+    def _plan(
+        self, network: Network, phi: Tensor, *vectors: Tensor, xs: Sequence[Tensor]
+    ) -> Plan | None:
         """Return the plan for mini-batches like xs, all of one size; None where it is not covered."""
-        if network not in self._covered:
-            self._covered[network] = is_published(network)
-        tensors = (phi, *xs)
+        tensors = (phi, *vectors, *xs)
         if (
-            not self._covered[network]
+            not self._covers(network)
             or any(x.dim() < 4 or x.shape != xs[0].shape for x in xs)
             or any(t.device.type != "cpu" or t.dtype != torch.float32 for t in tensors)
             or any(t.requires_grad for t in tensors)
@@ -113,6 +146,12 @@ class NativeSteps:
         fits = plan.covers and (*xs[0].shape[:-4], plan.size) == phi.shape
         return plan if fits else None
 
+    def _covers(self, network: Network | None) -> bool:
+        """Tell whether step.cpp computes a network."""
+        if network not in self._covered:
+            self._covered[network] = network is not None and is_published(network)
+        return self._covered[network]
+
     def is_built(self) -> bool:
         """Build the library at the first call."""
         if not self.is_broken:
@@ -126,16 +165,11 @@ class NativeSteps:
         return not self.is_broken
 
 
-def network_of(loss: Any, optimizer: Any) -> Network | None:
+def network_of(loss: Any) -> Network | None:
     """Return the network whose cross entropy this is, of one task or of many; else None."""
     loss = loss.loss if type(loss) is SumOverTasks else loss
-    covered = (
-        type(loss) is TaskLoss
-        and loss.criterion is cross_entropy
-        and type(optimizer) in (SGD, Adam)
-        and not optimizer.weight_decay
-    )
-    return loss.network if covered else None
+    is_covered = type(loss) is TaskLoss and loss.criterion is cross_entropy
+    return loss.network if is_covered else None
 
 
 def is_published(network: Network) -> bool:

@@ -11,7 +11,7 @@ from ctypes import POINTER, byref, c_bool, c_double, c_float, c_int, c_void_p
 from functools import cache, partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from firstorder.engines.build import build_once, processor
 from firstorder.folders import cache_root
 from firstorder.inner_loop import Batch, Step
-from firstorder.inner_optimizer import Adam, AdamState
+from firstorder.inner_optimizer import SGD, Adam, AdamState, InnerOptimizer
 from firstorder.messages import one_of
 from firstorder.model import Conv4
 from firstorder.model.conv4 import EPSILON
@@ -44,18 +44,37 @@ ISAS: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
+class CVectors(ctypes.Structure):
+    """Mirror `Vectors` of step.cpp."""
+
+    _fields_ = [(name, c_void_p) for name in ("phi", "m", "v")]
+
+    @classmethod
+    def of(cls, *tensors: Tensor) -> Self:
+        """Return where three tensors' numbers lie."""
+        return cls(*(tensor.data_ptr() for tensor in tensors))
+
+
 class CTensors(ctypes.Structure):
     """Mirror `Tensors` of step.cpp."""
 
     _fields_ = [
-        (name, c_void_p) for name in ("x", "y", "phi", "m", "v", "to_phi", "to_m", "to_v", "losses")
-    ]
+        ("x", c_void_p), ("y", c_void_p), ("old", CVectors), ("new", CVectors), ("losses", c_void_p)
+    ]  # fmt: skip
 
 
 class COptimizer(ctypes.Structure):
     """Mirror `Optimizer` of step.cpp."""
 
     _fields_ = [("adam", c_int), *((name, c_float) for name in ("lr", "beta1", "beta2", "eps"))]
+
+    @classmethod
+    def of(cls, optimizer: InnerOptimizer) -> Self:
+        """Return the settings of SGD or Adam."""
+        if isinstance(optimizer, Adam):
+            return cls(1, optimizer.lr, optimizer.beta1, optimizer.beta2, optimizer.eps)
+        assert isinstance(optimizer, SGD)
+        return cls(0, optimizer.lr)
 
 
 class Plan:
@@ -101,26 +120,44 @@ class Plan:
         phi = phi.contiguous()
         new_phi, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
         if isinstance(optimizer, Adam):
-            settings = COptimizer(1, optimizer.lr, optimizer.beta1, optimizer.beta2, optimizer.eps)
-            m, v, t = state[0].contiguous(), state[1].contiguous(), float(state[2])
-            state = AdamState(torch.empty_like(m), torch.empty_like(v), state[2] + len(xs))
-            vectors = (phi, m, v, new_phi, state.m, state.v, losses)
+            old, t = (phi, state[0].contiguous(), state[1].contiguous()), float(state[2])
+            state = AdamState(torch.empty_like(phi), torch.empty_like(phi), state[2] + len(xs))
+            new = new_phi, state.m, state.v
         else:
-            settings, t = COptimizer(0, optimizer.lr), 0.0
-            vectors = (phi, phi, phi, new_phi, phi, phi, losses)  # no moments: none are touched
+            old, new, t = (phi,) * 3, (new_phi, phi, phi), 0.0  # no moments: none are touched
         many = isinstance(loss, SumOverTasks)
         is_sum = (loss.loss if many else loss).reduction == "sum"
         x_at, y_at = addresses(xs), addresses(ys)
         places = ctypes.addressof(x_at), ctypes.addressof(y_at)
-        tensors = CTensors(*places, *(vector.data_ptr() for vector in vectors))
+        tensors = CTensors(*places, CVectors.of(*old), CVectors.of(*new), losses.data_ptr())
         with self.lock:
             taken = self.library.take_steps(
-                self.pointer, byref(settings), byref(tensors), losses.numel(), len(xs), t + 1,
-                1.0 if is_sum else 1 / self.n,
+                self.pointer, byref(COptimizer.of(optimizer)), byref(tensors), losses.numel(),
+                len(xs), t + 1, 1.0 if is_sum else 1 / self.n,
             )  # fmt: skip
         if not taken:  # a label that is not one of a way
             return None
         return Step(new_phi, state, losses.sum() if many else losses)
+
+    def differentiate(
+        self, loss: Any, phi: Tensor, batch: Batch, vector: Tensor | None = None
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return the gradient, or the Hessian times a vector, shaped like phi, and the loss."""
+        x, y, phi = batch[0].contiguous(), batch[1].contiguous(), phi.contiguous()
+        vector = None if vector is None else vector.contiguous()
+        derivative, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
+        many = isinstance(loss, SumOverTasks)
+        is_sum = (loss.loss if many else loss).reduction == "sum"
+        places = [
+            None if t is None else t.data_ptr() for t in (x, y, phi, vector, derivative, losses)
+        ]
+        with self.lock:
+            done = self.library.differentiate(
+                self.pointer, *places, losses.numel(), 1.0 if is_sum else 1 / self.n
+            )
+        if not done:  # a label that is not one of a way
+            return None
+        return derivative, losses.sum() if many else losses
 
     def predict(self, phi: Tensor, x: Tensor) -> Tensor:
         """Return the outputs, (tasks, n, ways), of many tasks' networks."""
@@ -197,6 +234,13 @@ def build_library() -> ctypes.CDLL:
     library.drop_plan.restype = None
     library.predict.restype = None
     library.predict.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p, c_int]
+    library.update_weights.restype = library.update_vjp.restype = None
+    library.update_weights.argtypes = [
+        POINTER(COptimizer), CVectors, CVectors, c_void_p, c_double, c_int
+    ]  # fmt: skip
+    library.update_vjp.argtypes = [POINTER(COptimizer), *[CVectors] * 3, c_double, c_int]
+    library.differentiate.restype = c_bool
+    library.differentiate.argtypes = [*[c_void_p] * 7, c_int, c_float]
     library.take_steps.restype = c_bool
     library.take_steps.argtypes = [
         c_void_p, POINTER(COptimizer), POINTER(CTensors), c_int, c_int, c_double, c_float

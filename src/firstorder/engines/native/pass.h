@@ -77,13 +77,15 @@ struct Pass {
         const Block& b = plan.blocks[block];
         undo_norm(block, image, 0, b.out_side, dy_of(block, image) + b.dy_at[0],
                   b.dy_side * b.filters);
-        undo_convolution(block, image), collect(block - 1, image);
+        undo_convolution(block, image, s, s, s), collect(block - 1, image);
       });
       team.wait();
-      kernel_gradient(block);
+      kernel_gradient(block, s, s, s);
     }
     average(0);
-    each_image(true, [&](int image) { first_gradient(image); });
+    each_image(true, [&](int image) {
+      first_gradient(image, s, [&](auto... rows) { undo_norm(0, image, rows...); });
+    });
     team.wait();
   }
 
@@ -355,14 +357,17 @@ struct Pass {
   }
 
   // The gradient of a block's input: each pixel collects from the outputs that saw it.
-  void undo_convolution(int block, int image) const {
+  void undo_convolution(int block, int image, const Space& of_dy, const Space& of_kernel, Space& to,
+                        bool add = false) const {
     const Block& b = plan.blocks[block];
-    const float* kernel = s.flipped[block].data();
+    const float *kernel = of_kernel.flipped[block].data(),
+                *dy = of_dy.dy[block].data() + (size_t)image * b.dy_size;
+    float* out = to.dout.data() + (size_t)image * plan.dout_size;
     const int panel = span(b.channels) * LANES;
     for (const Parity& p : b.parities) {
       const int rows = (int)p.taps.size() * b.filters;
-      multiply(dy_of(block, image), p.at.data(), (int)p.at.size(), p.offsets, b.filters,
-               {kernel, b.channels, panel, rows * panel}, dout_of(image), p.out_at.data());
+      multiply(dy, p.at.data(), (int)p.at.size(), p.offsets, b.filters,
+               {kernel, b.channels, panel, rows * panel}, out, p.out_at.data(), add);
       kernel += rows * b.channels;
     }
   }
@@ -391,7 +396,8 @@ struct Pass {
   }
 
   // This thread's rows of the gradient of the kernels, (9 C, O).
-  void kernel_gradient(int block) const {
+  void kernel_gradient(int block, const Space& of_x, const Space& of_dy, Space& to,
+                       bool add = false) const {
     const Block& b = plan.blocks[block];
     const int from = b.gradient_tiles() * team.rank / team.size;
     const int end = b.gradient_tiles() * (team.rank + 1) / team.size;
@@ -402,10 +408,12 @@ struct Pass {
       for (int strip = 0; strip < strips; strip++) {
         const int p = start(strip, positions, strips),
                   now = start(strip + 1, positions, strips) - p;
-        const int width = pack(dy_of(block, image), b.dy_at.data() + p, now, b.filters, panels);
-        multiply_transposed(x_of(block, image), b.at.data() + p, now, b.entries,
+        const float *x = of_x.x[block].data() + (size_t)image * b.padded_size,
+                    *dy = of_dy.dy[block].data() + (size_t)image * b.dy_size;
+        const int width = pack(dy, b.dy_at.data() + p, now, b.filters, panels);
+        multiply_transposed(x, b.at.data() + p, now, b.entries,
                             {panels, b.filters, width, now * width}, from, end,
-                            s.gradient.data() + b.kernel_at, image + strip);
+                            to.gradient.data() + b.kernel_at, add || image + strip);
       }
     }
   }
@@ -421,13 +429,14 @@ struct Pass {
 
   // An image's share of the first kernels' gradient. These are small: each image has its own, and
   // the gradient of the convolution is used up while it lies in the nearest cache.
-  void first_gradient(int image) const {
+  template <typename F>
+  void first_gradient(int image, Space& to, F undo) const {
     const Block& b = plan.blocks[0];
-    float *gradient = s.first_gradients.data() + (size_t)image * b.kernel_size(), *dy = scratch();
+    float *gradient = to.first_gradients.data() + (size_t)image * b.kernel_size(), *dy = scratch();
     for (int i = 0; i < b.out_side; i += b.strip) {
       const int end = std::min(i + b.strip, b.out_side), pitch = b.conv_side * b.filters;
       const int p = i * b.pool * b.conv_side;
-      undo_norm(0, image, i, end, dy, pitch);
+      undo(i, end, dy, pitch);
       multiply_transposed(x_of(0, image), b.at.data() + p,
                           std::min(end * b.pool, b.conv_side) * b.conv_side - p, b.entries,
                           {dy, b.filters, b.filters, span(b.filters) * LANES}, 0,
@@ -436,13 +445,13 @@ struct Pass {
   }
 
   // Sum that over the images, from one number of the gradient to another.
-  void join_first(int from, int end) const {
+  void join_first(int from, int end, Space& of) const {
     const int size = plan.blocks[0].kernel_size();
     for (int i = from; i < std::min(end, size); i++) {
       float sum = 0;
       for (int image = 0; image < plan.n; image++)
-        sum += s.first_gradients[(size_t)image * size + i];
-      s.gradient[i] = sum;
+        sum += of.first_gradients[(size_t)image * size + i];
+      of.gradient[i] = sum;
     }
   }
 

@@ -50,7 +50,8 @@ struct Block {  // 3x3 convolution with "same" padding, batch norm, max-pooling,
   int gradient_tiles() const { return pieces(9 * channels, most_rows(span(filters))); }
 };
 
-struct Barrier {  // for the threads of a team
+#ifndef OTHER_BARRIER  // benchmarks/threads.cpp has one that lets threads take turns
+struct Barrier {       // for the threads of a team
   alignas(64) std::atomic<int> arrived{0};
   alignas(64) std::atomic<unsigned> round{0};
 
@@ -75,6 +76,7 @@ struct Barrier {  // for the threads of a team
 #endif
   }
 };
+#endif
 
 struct Space {  // what one team of threads writes to; the zeros around images stay zero
   std::vector<Numbers> x, y, peaks, dy, flipped, norm, sums, dsums;
@@ -86,7 +88,7 @@ struct Plan {
   int n, ways, threads, size, flat, head_at, bias_at, dout_size, scratch_size;
   float eps;
   std::vector<Block> blocks;
-  std::vector<Space> spaces;
+  std::vector<Space> spaces, tangents;  // those of Hessians only where they are asked for
 };
 
 static Block make_block(int channels, int filters, int stride, int pool, int side,

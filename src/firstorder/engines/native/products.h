@@ -130,10 +130,10 @@ struct Matrix {  // in panels of columns, as wide as a tile
   int width, stride, panel;  // columns; from one row of a panel to the next, from panel to panel
 };
 
-// out[out_at p] = sum over s and k of image[at p + offset s + k] B[s, k], at some positions p.
+// out[out_at p] (+)= sum over s and k of image[at p + offset s + k] B[s, k], at some positions p.
 static void multiply(const float* image, const int* at, int positions,
                      const std::vector<int>& offsets, int length, Matrix b, float* out,
-                     const int* out_at) {
+                     const int* out_at, bool add = false) {
   const int v = span(b.width), tiles = pieces(positions, most_rows(v));
   const int segments = (int)offsets.size(), fit = IN_CACHE / (length * v * LANES);
   const int at_once = fit ? std::min(fit, segments) : segments;  // near while all positions pass
@@ -147,7 +147,8 @@ static void multiply(const float* image, const int* at, int positions,
           rows[r] = image + at[p + r], outs[r] = out + out_at[p + r] + column;
         with_size(now, v, [&](auto r, auto vectors) {
           row_tile<r(), vectors()>(rows, offsets.data() + s, std::min(at_once, segments - s),
-                                   length, b.numbers + s * length * b.stride, b.stride, outs, s);
+                                   length, b.numbers + s * length * b.stride, b.stride, outs,
+                                   add || s);
         });
       }
 }

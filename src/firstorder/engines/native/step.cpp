@@ -8,6 +8,10 @@
 #endif
 
 #include "pass.h"
+#include "tangent.h"
+
+// More threads than that on one task have not been tried, not even in turns (docs/speed.md).
+constexpr int MOST_IN_TEAM = 16;
 
 struct Optimizer {
   int adam;
@@ -46,29 +50,59 @@ static void update(const Optimizer& o, Vectors old, Vectors made, const float* g
   }
 }
 
-// Visit some tasks with the threads that work on each and their space: threads share the tasks, or
-// one task after the other where there are fewer tasks than threads.
+// The derivatives of a scalar by Adam's gradient and moments, from those by its results.
+static void pull_back(const Optimizer& o, const float* g, const float* m, const float* v,
+                      Vectors of, Vectors made, double t, int size) {
+  const float keep1 = o.beta1, keep2 = o.beta2, eps = o.eps;
+  const float rate = o.lr / (1 - std::pow((double)o.beta1, t)),
+              correction = -1 / std::expm1(t * std::log((double)o.beta2));
+#pragma omp simd
+  for (int i = 0; i < size; i++) {
+    const float square = g[i] * g[i];
+    const float new_m = g[i] + keep1 * (m[i] - g[i]),
+                v_hat = (square + keep2 * (v[i] - square)) * correction;
+    const float root = std::sqrt(std::max(v_hat, 1e-30f)), share = rate * of.phi[i] / (root + eps);
+    const float slope = share * new_m * correction / (2 * root * (root + eps));
+    const float of_m = of.m[i] - share, of_v = of.v[i] + (v_hat < 1e-30f ? 0 : slope);
+    made.phi[i] = (1 - keep1) * of_m + 2 * (1 - keep2) * g[i] * of_v;
+    made.m[i] = keep1 * of_m, made.v[i] = keep2 * of_v;
+  }
+}
+
+// Visit some tasks, each with a team of threads and its space. Threads take a task each as long as
+// there are tasks; where there are more threads, as many as share a task well work on each.
 template <typename F>
-static void each_task(Plan& plan, int tasks, F visit) {
-  const bool apart = tasks >= plan.threads;
-  while ((int)plan.spaces.size() < (apart ? plan.threads : 1))
+static void each_task(Plan& plan, int tasks, F visit, bool with_tangents = false) {
+  while ((int)plan.spaces.size() < std::min(tasks, plan.threads))
     plan.spaces.push_back(make_space(plan));
+  while (with_tangents && plan.tangents.size() < plan.spaces.size())
+    plan.tangents.push_back(make_space(plan));
   std::atomic<int> next{0};
-#pragma omp parallel num_threads(plan.threads)
+  const int at_most = std::min(plan.threads, tasks * std::min(plan.n, MOST_IN_TEAM));
+#pragma omp parallel num_threads(at_most)
   {
 #ifdef _OPENMP
     const int rank = omp_get_thread_num(), threads = omp_get_num_threads();
 #else
     const int rank = 0, threads = 1;
 #endif
-    Space& space = plan.spaces[apart ? rank : 0];
-    const Team team = apart ? Team{0, 1, nullptr} : Team{rank, threads, space.barrier.get()};
-    for (int i = apart ? next++ : 0; i < tasks; i = apart ? next++ : i + 1) visit(i, team, space);
+    const int teams = std::min(tasks, threads), size = threads / teams, mine = rank / size;
+    if (mine < teams) {
+      Space& space = plan.spaces[mine];
+      const Team team{rank % size, size, space.barrier.get()};
+      for (int i = size > 1 ? mine : next++; i < tasks; i = size > 1 ? tasks : next++)
+        visit(i, team, space, with_tangents ? &plan.tangents[mine] : nullptr);
+    }
   }
 }
 
 static int64_t numbers_in_batch(const Plan& plan) {
   return (int64_t)plan.n * plan.blocks[0].channels * plan.blocks[0].side * plan.blocks[0].side;
+}
+
+static bool are_ways(const Plan& plan, const int64_t* labels, int tasks) {
+  return std::all_of(labels, labels + (int64_t)tasks * plan.n,
+                     [&](int64_t label) { return 0 <= label && label < plan.ways; });
 }
 
 extern "C" {
@@ -109,11 +143,10 @@ void drop_plan(Plan* plan) { delete plan; }
 // nothing and returns false where a label is not that of a way.
 bool take_steps(Plan* plan, const Optimizer* optimizer, const Tensors* all, int tasks, int steps,
                 double t, float weight) {
-  const auto is_way = [&](int64_t label) { return 0 <= label && label < plan->ways; };
   for (int step = 0; step < steps; step++)
-    if (!std::all_of(all->y[step], all->y[step] + (int64_t)tasks * plan->n, is_way)) return false;
+    if (!are_ways(*plan, all->y[step], tasks)) return false;
   const int64_t images = numbers_in_batch(*plan), d = plan->size;
-  each_task(*plan, tasks, [&](int i, Team team, Space& space) {
+  each_task(*plan, tasks, [&](int i, Team team, Space& space, Space*) {
     const auto of_task = [&](Vectors v) {
       return Vectors{v.phi + i * d, v.m + i * d, v.v + i * d};
     };
@@ -125,7 +158,7 @@ bool take_steps(Plan* plan, const Optimizer* optimizer, const Tensors* all, int 
       pass.flip();
       pass.forward(all->x[step] + i * images);
       pass.backward(all->y[step] + (int64_t)i * plan->n, weight);
-      pass.join_first(from, end);
+      pass.join_first(from, end, space);
       update(*optimizer, old, made, space.gradient.data(), t + step, from, end);
       if (team.rank == 0)
         all->losses[i] = std::accumulate(space.losses.begin(), space.losses.end(), 0.f);
@@ -135,10 +168,46 @@ bool take_steps(Plan* plan, const Optimizer* optimizer, const Tensors* all, int 
   return true;
 }
 
+// The gradient of each task's mini-batch, (tasks, d), and its loss, (tasks); or, of a vector of
+// each, (tasks, d), what its Hessian times the vector is. Nothing and false as for `take_steps`.
+bool differentiate(Plan* plan, const float* x, const int64_t* y, const float* phi,
+                   const float* vector, float* derivative, float* losses, int tasks, float weight) {
+  if (!are_ways(*plan, y, tasks)) return false;
+  const int64_t images = numbers_in_batch(*plan), d = plan->size;
+  const auto visit = [&](int i, Team team, Space& space, Space* tangent) {
+    const int from = d * team.rank / team.size, end = d * (team.rank + 1) / team.size;
+    const int64_t* labels = y + (int64_t)i * plan->n;
+    const Pass pass{*plan, space, phi + i * d, team};
+    pass.flip();
+    pass.forward(x + i * images);
+    if (tangent) Tangent{pass, *tangent, vector + i * d}.multiply_hessian(labels, weight);
+    else pass.backward(labels, weight);
+    Space& made = tangent ? *tangent : space;
+    pass.join_first(from, end, made);
+    std::copy(made.gradient.data() + from, made.gradient.data() + end, derivative + i * d + from);
+    if (team.rank == 0) losses[i] = std::accumulate(space.losses.begin(), space.losses.end(), 0.f);
+    team.wait();
+  };
+  each_task(*plan, tasks, visit, vector != nullptr);
+  return true;
+}
+
+void update_weights(const Optimizer* optimizer, Vectors old, Vectors made, const float* g, double t,
+                    int size) {
+  update(*optimizer, old, made, g, t, 0, size);
+}
+
+// Given the gradient and the moments before the step in `at`: Adam only. The derivative by the
+// gradient takes the place of that by the weights, which a step leaves as it is.
+void update_vjp(const Optimizer* optimizer, Vectors at, Vectors of, Vectors made, double t,
+                int size) {
+  pull_back(*optimizer, at.phi, at.m, at.v, of, made, t, size);
+}
+
 // The outputs, (tasks, n, ways), for images (tasks, n, C, H, W) with weights (tasks, d).
 void predict(Plan* plan, const float* x, const float* phi, float* outputs, int tasks) {
   const int64_t images = numbers_in_batch(*plan), numbers = (int64_t)plan->n * plan->ways;
-  each_task(*plan, tasks, [&](int i, Team team, Space& space) {
+  each_task(*plan, tasks, [&](int i, Team team, Space& space, Space*) {
     Pass{*plan, space, phi + (int64_t)i * plan->size, team}.forward(x + i * images);
     team.wait();
     if (team.rank == 0) std::copy(space.logits.begin(), space.logits.end(), outputs + i * numbers);
