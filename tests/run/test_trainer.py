@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from firstorder.run.callbacks import SaveBeforeDying
 from firstorder.run.saving import SaveCheckpoints
@@ -16,3 +17,9 @@ def test_only_a_run_with_a_folder_keeps_checkpoints_and_speaks_of_them(
     trainer = build_trainer(tmp_path / folder if folder else None, [], config)
     keepers = [c for c in trainer.callbacks if isinstance(c, SaveCheckpoints | SaveBeforeDying)]  # type: ignore[attr-defined]
     assert len(keepers) == (2 if folder else 0)
+
+
+def test_deterministic_kernels_are_for_the_run_that_asks() -> None:
+    for asked in True, False:
+        build_trainer(None, [], TrainerConfig(max_steps=1, progress=False, deterministic=asked))
+        assert torch.are_deterministic_algorithms_enabled() is asked

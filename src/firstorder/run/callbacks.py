@@ -25,7 +25,6 @@ from firstorder.second_order import recorded_step, step_vjp, update_vjp
 from firstorder.signals import Stopped
 
 LOOPS = reptile, fomaml, joint, combination, maml_first_order, product  # whole inner loops
-HEARTBEAT = 10.0  # seconds between two writings of run.json
 
 
 class TrainingTime(Callback):
