@@ -72,7 +72,13 @@ def test_it_trains_and_evaluates_parts_of_the_users_own(
     assert results["config"]["model"]["num_classes"] == 5
     assert results["commit"] is None
 
-    done = run("evaluate", "ckpt_path=run/checkpoints/last.ckpt", "logger=csv", "eval.tasks=4", own_parts[-1])
+    done = run(
+        "evaluate",
+        "ckpt_path=run/checkpoints/last.ckpt",
+        "logger=csv",
+        "eval.tasks=4",
+        own_parts[-1],
+    )
     assert done.returncode == 0, done.stderr
 
     done = run("trian")

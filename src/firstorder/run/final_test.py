@@ -1,16 +1,21 @@
 """The end of every run: the final test, and what is left in the run folder."""
 
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lightning import Trainer
 
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.run.atomic import write_json
 from firstorder.run.learner import MetaLearner
+from firstorder.run.metrics_file import STEP, read_rows
 from firstorder.run.record import results, show, with_diverged
 from firstorder.run.run import Run
 from firstorder.run.scores import write_scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def final_test(
@@ -40,13 +45,33 @@ def final_test(
         adaptation=learner.adaptation_curve,
     )
     write_json(run.folder / "results.json", record)
+    figures = draw(learner, datamodule, record["adaptation"], run.folder / "metrics.csv")
     (run.folder / "figures").mkdir(exist_ok=True)
-    figure = learner.kind.draw(learner.example(datamodule.test_sampler()[0]))
-    figure.savefig(run.folder / "figures" / "test_episode.png", dpi=150)
+    for name, figure in figures.items():
+        figure.savefig(run.folder / "figures" / f"{name}.png", dpi=150)
     if run.wandb:
-        run.wandb.add_test(record, {"test_episode": figure})
+        run.wandb.add_test(record, figures)
         if run.job_type == "train":
             run.wandb.add_checkpoint(run.last_checkpoint, record)
-    rows = learner.kind.rows(test)
-    show(rows, diverged, run.folder, steps, run.time.seconds, seconds)
+    show(learner.kind, record, diverged, run.folder)
     return test
+
+
+def draw(
+    learner: MetaLearner, datamodule: EpisodeDataModule, adaptation: dict[str, Any], metrics: Path
+) -> dict[str, "Figure"]:
+    """Draw a test task, the adaptation curve and the learning curve, as far as there are any."""
+    from firstorder.figures.run_curves import draw_adaptation, draw_learning  # slow to load
+
+    kind = learner.kind
+    figures = {"test_episode": kind.draw(learner.example(datamodule.test_sampler()[0]))}
+    if adaptation:
+        figures["adaptation"] = draw_adaptation(adaptation, kind.measure)
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for row in read_rows(metrics):
+        for name, value in row.items():
+            if name != STEP and value:
+                curves.setdefault(name, []).append((int(row[STEP]), float(value)))
+    if curves:
+        figures["learning"] = draw_learning(curves, kind.measure)
+    return figures
