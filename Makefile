@@ -14,9 +14,10 @@ INSTALL := $(BIN)/pip install --disable-pip-version-check
 RUN_STAMP := .venv/.installed
 SWEEP_STAMP := .venv/.installed-sweep
 DEV_STAMP := .venv/.installed-dev
+NOTEBOOK_STAMP := .venv/.installed-notebooks
 L2L_STAMP := .venv/.installed-learn2learn
 
-.PHONY: help train test lint paper results sanitize bench data wheel learn2learn clean
+.PHONY: help train test lint paper results sanitize bench notebooks data wheel learn2learn clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -54,6 +55,11 @@ paper: $(SWEEP_STAMP) ## reproduce the paper and report it; make paper SCALE=0.0
 results: $(RUN_STAMP) ## make docs/results' tables and figures again from its run records
 	$(BIN)/python src/report.py runs=[docs/results/runs] out=docs/results/report
 
+notebooks: $(NOTEBOOK_STAMP) ## run the notebooks and keep what they show
+	cd docs/notebooks && for book in *.ipynb; do \
+		../../$(BIN)/jupyter execute --timeout=7200 --inplace $$book || exit 1; \
+	done
+
 data: $(RUN_STAMP) ## fetch and prepare a data set; make data DATA=omniglot
 	$(BIN)/python src/prepare.py data=$(DATA) $(ARGS)
 
@@ -64,7 +70,7 @@ wheel: $(RUN_STAMP) ## build dist/firstorder-*.whl, which carries the configs an
 learn2learn: $(L2L_STAMP) ## build and install learn2learn (needs a C compiler)
 
 clean: ## remove the environment and the tools' caches; outputs/ stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build src/firstorder.egg-info
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist src/firstorder.egg-info
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(RUN_STAMP): pyproject.toml constraints.txt
@@ -78,6 +84,10 @@ $(SWEEP_STAMP): $(RUN_STAMP)
 
 $(DEV_STAMP): $(RUN_STAMP)
 	$(INSTALL) --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(NOTEBOOK_STAMP): $(RUN_STAMP)
+	$(INSTALL) --quiet --constraint constraints.txt --editable '.[notebooks]'
 	touch $@
 
 $(L2L_STAMP): requirements/learn2learn.txt $(RUN_STAMP)

@@ -255,9 +255,10 @@ def test_a_forbidden_value_ends_in_one_sentence_with_its_key(command: str) -> No
         parent, _, name = key.rpartition(".")
         node = OmegaConf.select(cfg, parent) if parent else cfg
         before = copy.deepcopy(node._content[name])
-        takes = allowed(key) + (
-            [None] if command == "evaluate" or (command == "adapt" and "." in key) else []
-        )
+        is_kept = command == "evaluate" or (
+            command == "adapt" and "." in key
+        )  # null: as in training
+        takes = allowed(key) + ([None] if is_kept or (command, key) == ("adapt", "plugins") else [])
         for value in VALUES:
             if any(is_same(value, other) for other in takes):
                 continue

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from firstorder.cli.messages import message
+from firstorder.cli.seeds import show_seeds
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ def show_table(folder: Path) -> None:
     for name, job in sorted(jobs.items(), key=lambda item: item[1]["status"] == "failed"):
         table.add_row(name, SHOWN.get(job["status"], job["status"]), job["sentence"])
     Console(soft_wrap=True).print(table)
+    show_seeds(folder / name for name, job in jobs.items() if job["status"] in done)
 
 
 def read_notes(folder: Path, sweep: str | None) -> dict[str, dict[str, str]]:

@@ -12,13 +12,13 @@ Fits = Mapping[str, Sequence[tuple[int, Tensor]]]  # initialisation -> (inner st
 
 
 def draw_images(task: Episode, logits: Tensor) -> Figure:
-    """Draw a class a row: its support images, then its query images with the predicted classes.
+    """Draw a class a row: its support images, then its query images with what is predicted and how sure.
 
     Args:
         task: of images (n, C, H, W) in [0, 1].
         logits: (m, ways) of the query images.
     """
-    predicted = logits.argmax(-1)
+    chances, predicted = logits.softmax(-1).max(-1)
     ways = int(task.support_y.max()) + 1
     shots, queries = len(task.support_y) // ways, len(task.query_y) // ways
     figure = Figure(figsize=(1.1 * (shots + queries) + 0.6, 1.2 * ways), layout="constrained")
@@ -27,11 +27,12 @@ def draw_images(task: Episode, logits: Tensor) -> Figure:
         for column, image in enumerate(task.support_x[task.support_y == way]):
             show_image(axes[way, column], image)
         asked = task.query_y == way
-        for column, (image, label) in enumerate(
-            zip(task.query_x[asked], predicted[asked].tolist(), strict=True), start=shots
-        ):
+        answers = zip(
+            task.query_x[asked], predicted[asked].tolist(), chances[asked].tolist(), strict=True
+        )
+        for column, (image, label, chance) in enumerate(answers, start=shots):
             show_image(axes[way, column], image, "tab:green" if label == way else "tab:red")
-            axes[way, column].set_title(f"predicted {label + 1}", fontsize=8)
+            axes[way, column].set_title(f"class {label + 1}, {100 * chance:.0f} %", fontsize=8)
         axes[way, 0].set_ylabel(f"class {way + 1}")
     return figure
 
@@ -58,6 +59,43 @@ def draw_curves(task: Episode, fits: Fits) -> Figure:
         axes.plot(task.support_x[:, 0], task.support_y[:, 0], "k^", label="support points")
         axes.set(title=title, xlabel="x")
         axes.legend(fontsize=7)
+    return figure
+
+
+def raster(points: Tensor) -> tuple[Tensor, int] | None:
+    """Return the order in which points, (n, 2), fill an image row by row, and its width.
+
+    None where they are no full grid.
+    """
+    if points.shape[1:] != (2,):
+        return None
+    columns, rows = (len(points[:, axis].unique()) for axis in (0, 1))
+    if min(columns, rows) < 2 or columns * rows != len(points):
+        return None
+    order = points[:, 0].argsort(stable=True)
+    return order[points[order, 1].argsort(stable=True)], columns
+
+
+def draw_image(task: Episode, fits: Fits, order: Tensor, width: int) -> Figure:
+    """Draw a function of coordinates that gives a shade or a colour, a row an initialisation.
+
+    Args:
+        task: of inputs (n, 2) and targets (n, 1) or (n, 3) in [0, 1].
+        fits: its predictions.
+        order, width: of `raster`, for the query points.
+    """
+    shown = {name: (("target", task.query_y), *((f"{n} steps", fit) for n, fit in steps))
+             for name, steps in fits.items()}  # fmt: skip
+    columns = max(map(len, shown.values()))
+    figure = Figure(figsize=(1.8 * columns, 2 * len(shown)), layout="constrained")
+    places = figure.subplots(len(shown), columns, squeeze=False)
+    for row, (name, pictures) in zip(places, shown.items(), strict=True):
+        for axes, (title, values) in zip(row, pictures, strict=False):
+            image = values[order].reshape(-1, width, values.shape[1]).clamp(0, 1)
+            axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+            axes.set(xticks=[], yticks=[])
+            axes.set_title(title, fontsize=8)
+        row[0].set_ylabel(name, fontsize=8)
     return figure
 
 

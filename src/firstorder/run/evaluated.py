@@ -9,7 +9,7 @@ from firstorder.algo.evaluation import EvaluationSettings, Evaluator, curve_step
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.run.learned import LearnedState
 from firstorder.run.scores import CollectScores, TaskScores
-from firstorder.task.base import Example, Scores
+from firstorder.task.base import Example, Scores, interval
 from firstorder.task.episode import Episode
 
 
@@ -105,18 +105,22 @@ class EvaluatedLearner(LearnedState):
     def adaptation_curve(self) -> dict[str, Any]:
         """Mean scores after several numbers of inner steps, on the first tasks of the last test.
 
-        {"steps": [0, 1, ...], "tasks": n, protocol: [mean, ...], ...}; empty where none was measured.
+        {"steps": [0, 1, ...], "tasks": n, "ci95": {protocol: [interval, ...]}, protocol: [mean, ...],
+        ...}; empty where none was measured.
         """
         if self._curve is None or not len(self._curve.task):
             return {}
-        means = {
-            name: [
-                self._curve.scores[f"{name}/{steps}"].double().mean().item()
-                for steps in self.curve_steps
-            ]
+        measure = self.kind.measure
+        found = {
+            name: [interval(measure, self._curve.scores[f"{name}/{n}"]) for n in self.curve_steps]
             for name in self.kind.protocols
         }
-        return {"steps": self.curve_steps, "tasks": len(self._curve.task), **means}
+        return {
+            "steps": self.curve_steps,
+            "tasks": len(self._curve.task),
+            "ci95": {name: [point["ci95"] for point in points] for name, points in found.items()},
+            **{name: [point[measure] for point in points] for name, points in found.items()},
+        }
 
     def objective(self, split: str | None) -> float | None:
         """Return the last score on the split "val" or "test" for a sweep to maximise, if there is one."""

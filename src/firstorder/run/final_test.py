@@ -1,16 +1,21 @@
 """The end of every run: the final test, and what is left in the run folder."""
 
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lightning import Trainer
 
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.run.atomic import replacing, write_json, writing
 from firstorder.run.learner import MetaLearner
+from firstorder.run.metrics_file import STEP, read_rows
 from firstorder.run.record import results, show, with_diverged
 from firstorder.run.run import Run
 from firstorder.run.scores import write_scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def final_test(
@@ -39,17 +44,37 @@ def final_test(
         test=test,
         adaptation=learner.adaptation_curve,
     )
-    picture = run.folder / "figures" / "test_episode.png"
-    with writing(picture):
-        picture.parent.mkdir(exist_ok=True)
-    figure = learner.kind.draw(learner.example(datamodule.test_sampler()[0]))
-    with replacing(picture) as file:
-        figure.savefig(file, format="png", dpi=150)
+    figures = draw(learner, datamodule, record["adaptation"], run.folder / "metrics.csv")
+    pictures = run.folder / "figures"
+    with writing(pictures):
+        pictures.mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        with replacing(pictures / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=150)
     write_json(run.folder / "results.json", record)  # last: where it lies, a run has finished
     if run.wandb:
-        run.wandb.add_test(record, {"test_episode": figure})
+        run.wandb.add_test(record, figures)
         if run.job_type == "train":
             run.wandb.add_checkpoint(run.last_checkpoint, record)
-    rows = learner.kind.rows(test)
-    show(rows, diverged, run.folder, steps, run.time.seconds, seconds)
+    show(learner.kind, record, diverged, run.folder)
     return test
+
+
+def draw(
+    learner: MetaLearner, datamodule: EpisodeDataModule, adaptation: dict[str, Any], metrics: Path
+) -> dict[str, "Figure"]:
+    """Draw a test task, the adaptation curve and the learning curve, as far as there are any."""
+    from firstorder.figures.run_curves import draw_adaptation, draw_learning  # slow to load
+
+    kind = learner.kind
+    figures = {"test_episode": kind.draw(learner.example(datamodule.test_sampler()[0]))}
+    if adaptation:
+        figures["adaptation"] = draw_adaptation(adaptation, kind.measure)
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for row in read_rows(metrics):
+        for name, value in row.items():
+            if name != STEP and value:
+                curves.setdefault(name, []).append((int(row[STEP]), float(value)))
+    if curves:
+        figures["learning"] = draw_learning(curves, kind.measure)
+    return figures

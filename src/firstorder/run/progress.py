@@ -6,8 +6,9 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
-from tqdm import tqdm
+from tqdm.auto import tqdm  # of a notebook's kind in a notebook
 
+BAR = "{desc} {n_fmt}/{total_fmt} |{bar}| {rate_fmt}, {remaining} left{postfix}"
 LOSSES = "train/loss_before", "train/loss_after"
 
 
@@ -66,10 +67,12 @@ class OuterProgress(ProgressBar):
 
     def _open(self, what: str, total: int, done: int = 0, unit: str = "it") -> None:
         if self._is_shown:
-            every = 0.1 if sys.stderr.isatty() else 30.0  # a file is not flooded with bars
+            is_watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+            every = 0.1 if is_watched else 30.0  # a file is not flooded with bars
             self._bar = tqdm(
-                desc=what, total=total, initial=done, unit=unit, mininterval=every, leave=True
-            )
+                desc=what, total=total, initial=done, unit=unit, mininterval=every, leave=True,
+                bar_format=BAR,
+            )  # fmt: skip
 
     def _show(self, trainer: Trainer) -> None:
         if self._bar is not None:

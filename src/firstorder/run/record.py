@@ -1,5 +1,6 @@
 """What a run leaves behind: results.json, and its statistics."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from firstorder.data.source import TaskSource
 from firstorder.run.learner import MetaLearner
 from firstorder.run.provenance import hardware, peak_memory, versions
 from firstorder.run.run import Run
+from firstorder.task.base import TaskKind
 
 SCHEMA = 2
 
@@ -63,19 +65,41 @@ def results(
 
 
 def show(
-    rows: list[tuple[str, str, int]],
+    kind: TaskKind,
+    record: Mapping[str, Any],
     diverged: int,
     folder: Path,
-    steps: int,
-    train_seconds: float,
-    eval_seconds: float,
 ) -> None:
-    """Print the closing table of a run."""
-    table = Table(title=f"{steps} outer iterations in {train_seconds:.0f} s", box=box.SIMPLE)
-    for column in ("test", "mean ± 95% interval", "tasks"):
-        table.add_column(column)
-    for name, text, tasks in rows:
-        table.add_row(name, text, f"{tasks}, {diverged} diverged" if diverged else str(tasks))
+    """Print the closing table of a run: the final test, and the scores on the way to it.
+
+    Args:
+        kind: of the tasks; it writes the scores.
+        record: what results.json holds.
+        diverged: tasks of the final test.
+        folder: the run folder.
+    """
+    curve = record["adaptation"]
+    steps = [n for n in curve.get("steps", ()) if n in (0, 1, 5) or n == curve["steps"][-1]]
+    table = Table(
+        title=f"{record['steps']} outer iterations in {record['train_seconds']:.0f} s",
+        box=box.SIMPLE,
+    )
+    for column in (
+        "test",
+        "mean ± 95% interval",
+        "tasks",
+        *(f"{n} step{'s' * (n != 1)}" for n in steps),
+    ):
+        table.add_column(column, no_wrap=True)
+    for protocol, (name, text, tasks) in zip(
+        kind.protocols, kind.rows(record["test"]), strict=True
+    ):
+        points = [kind.shown(curve[protocol][curve["steps"].index(n)]) for n in steps]
+        table.add_row(
+            name, text, f"{tasks}, {diverged} diverged" if diverged else str(tasks), *points
+        )
     console = Console(soft_wrap=True)
     console.print(table, end="")
-    console.print(f"evaluated in {eval_seconds:.0f} s; results in {folder}")
+    if steps:
+        console.print(f"after so many inner steps: on the first {curve['tasks']} tasks")
+    console.print(f"evaluated in {record['eval_seconds']:.0f} s; results in {folder}")

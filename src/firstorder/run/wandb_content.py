@@ -56,13 +56,13 @@ def adaptation(curve: Mapping[str, Any]) -> tuple[list[dict[str, float]], dict[s
     """Return the adaptation curve as lines to log against the inner step, and as a table and a plot.
 
     Args:
-        curve: {"steps": [0, 1, ...], "tasks": n, protocol: [mean, ...], ...}, or nothing.
+        curve: {"steps": [0, 1, ...], "tasks": n, "ci95": ..., protocol: [mean, ...], ...}, or nothing.
     """
     import wandb
 
     if not curve:
         return [], {}
-    names = [name for name in curve if name not in ("steps", "tasks")]
+    names = [name for name in curve if name not in ("steps", "tasks", "ci95")]
     steps, columns = curve["steps"], [curve[name] for name in names]
     rows = [list(row) for row in zip(steps, *columns, strict=True)]
     lines = [

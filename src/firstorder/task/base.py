@@ -88,6 +88,10 @@ class TaskKind(ABC):
     def rows(self, summary: dict[str, Any]) -> list[tuple[str, str, int]]:
         """Return the closing table's rows (protocol, mean and interval, tasks) of such a summary."""
 
+    def shown(self, score: float) -> str:
+        """Write a score for a table."""
+        return f"{score:.4f}"
+
     def objective(self, scores: Scores) -> float:
         """Return one number for a sweep to maximise: the first protocol's mean, negated if an error."""
         mean = scores[self.protocols[0]].mean().item()

@@ -78,6 +78,9 @@ class Classification(TaskKind):
             for protocol, numbers in summary.items()
         ]
 
+    def shown(self, score: float) -> str:
+        return f"{100 * score:.1f} %"
+
     def draw(self, example: Example) -> "Figure":
         """Draw a class a row: its support images, then its query images with the predicted classes."""
         from firstorder.figures.example import draw_images  # matplotlib takes a second to load

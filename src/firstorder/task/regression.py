@@ -42,11 +42,8 @@ class Regression(TaskKind):
         return [("mean squared error", text, summary["tasks"])]
 
     def draw(self, example: Example) -> "Figure":
-        """Draw the fits of a function of one number, or else predictions against targets."""
-        from firstorder.figures.example import (  # matplotlib is slow to load
-            draw_curves,
-            draw_scatter,
-        )
+        """Draw the fits: a curve, an image of coordinates' colours, or predictions against targets."""
+        from firstorder.figures import example as figures  # matplotlib is slow to load
 
         task, network = example.task, example.network
         fits = {
@@ -54,5 +51,9 @@ class Regression(TaskKind):
                    for count in sorted({0, 1, min(8, len(points) - 1), len(points) - 1})]
             for name, points in example.weights.items()
         }  # fmt: skip
-        is_curve = task.query_x[0].numel() == task.query_y[0].numel() == 1
-        return (draw_curves if is_curve else draw_scatter)(task, fits)
+        if task.query_x[0].numel() == task.query_y[0].numel() == 1:
+            return figures.draw_curves(task, fits)
+        grid = figures.raster(task.query_x)
+        if grid and task.query_y[0].numel() in (1, 3):
+            return figures.draw_image(task, fits, *grid)
+        return figures.draw_scatter(task, fits)

@@ -1,0 +1,50 @@
+"""The runs of a sweep that differ in their seed alone, averaged."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+def show_seeds(folders: Iterable[Path]) -> None:
+    """Print mean and deviation over seeds; nothing where no run has another seed beside it.
+
+    Args:
+        folders: the run folders of a sweep.
+    """
+    done = [folder for folder in folders if (folder / "results.json").exists()]
+    if len(done) < 2:
+        return
+    from firstorder.results.runs import find_runs  # pandas is slow to load
+    from firstorder.results.statistics import summarise
+    from firstorder.results.table import tidy
+
+    runs = {run.name: run for run in find_runs(done, include_dirty=True, include_failed=True).runs}
+    table = tidy([*runs.values()])
+    groups = summarise(table, runs)
+    if groups["seeds"].map(len).max() < 2:
+        return
+    unlike = [name for name in table if name.startswith("config.")]
+    described = table.drop_duplicates("group").set_index("group")
+    shown = Table(title="mean and standard deviation over seeds", box=box.SIMPLE)
+    names = [
+        *(name.removeprefix("config.") for name in unlike),
+        "test",
+        "mean ± deviation",
+        "seeds",
+    ]
+    for name in names:
+        shown.add_column(name, no_wrap=True)
+    for row in groups.to_dict("records"):
+        settings = [str(described.loc[row["group"], name]) for name in unlike]
+        is_share = row["measure"] == "accuracy"
+        scale, digits, unit = (100, 2, " %") if is_share else (1, 4, "")
+        mean, deviation = (f"{scale * row[name]:.{digits}f}" for name in ("mean", "std"))
+        if len(row["seeds"]) < 2:
+            deviation = "?"
+        seeds = ", ".join(map(str, row["seeds"]))
+        protocol = row["protocol"].replace("_", "-")
+        shown.add_row(*settings, protocol, f"{mean} ± {deviation}{unit}", seeds)
+    Console(soft_wrap=True).print(shown)
