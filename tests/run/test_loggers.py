@@ -1,6 +1,5 @@
 """Weights & Biases is never in the way of a run."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,41 +39,6 @@ def refusing_server() -> Iterator[str]:
     server.shutdown()
 
 
-PROJECT = {"id": "p", "name": "firstorder", "entity": {"id": "e", "name": "me"}}
-BUCKET = {"id": "b", "name": "abc", "displayName": "x", "config": "{}", "project": PROJECT,
-          "historyLineCount": 0}  # fmt: skip
-VIEWER = {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}
-ANSWERS = {
-    "viewer {": {"viewer": VIEWER},
-    "RunResumeStatus": {"model": {**PROJECT, "bucket": None}},
-    "upsertBucket": {"upsertBucket": {"inserted": True, "bucket": BUCKET}},
-}
-
-
-class Leave(BaseHTTPRequestHandler):
-    """Let a run begin, take its first metrics, and go away."""
-
-    protocol_version = "HTTP/1.1"
-
-    def answer(self) -> None:
-        asked = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode(errors="ignore")
-        data = next((found for words, found in ANSWERS.items() if words in asked), {})
-        body = b"" if self.command == "HEAD" else json.dumps({"data": data}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        if "file_stream" in self.path:
-            self.close_connection = True
-            Thread(target=self.server.shutdown).start()
-            self.server.server_close()
-
-    do_HEAD = do_GET = do_POST = do_PUT = answer
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def inspected(run: Path) -> str:
     command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json"]
     told = subprocess.run([*command, "--summary", run], capture_output=True, text=True, check=True)
@@ -112,23 +76,6 @@ def test_a_key_that_is_refused_costs_a_warning(
         WANDB_INIT_TIMEOUT="5",
     )  # fmt: skip
     check_went_on_offline(done, tmp_path / "run")
-
-
-def test_a_server_that_goes_away_in_mid_run_costs_seconds(script: Script, tmp_path: Path) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Leave)
-    Thread(target=server.serve_forever, daemon=True).start()
-    done = script(
-        "train.py", *SHORT, "trainer.log_every=1", "trainer.max_steps=600", cwd=tmp_path,
-        WANDB_API_KEY=SECRET, WANDB_BASE_URL=f"http://127.0.0.1:{server.server_port}",
-        WANDB_FINISH_TIMEOUT="2",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "this run is kept offline" in done.stdout
-    assert (tmp_path / "run" / "results.json").exists()
-    legs = sorted(path.name for path in (tmp_path / "run" / "wandb").glob("*run-*"))
-    assert [name.startswith("offline") for name in legs] == [True, False]
-    assert legs[0].rpartition("-")[2] == legs[1].rpartition("-")[2]
-    assert "wandb sync" in done.stdout
 
 
 def test_a_run_may_be_kept_out_of_weights_and_biases_by_its_own_switch(

@@ -19,7 +19,14 @@ def test_only_a_run_with_a_folder_keeps_checkpoints_and_speaks_of_them(
     assert len(keepers) == (2 if folder else 0)
 
 
-def test_deterministic_kernels_are_for_the_run_that_asks() -> None:
+def test_deterministic_kernels_and_one_thread_are_for_the_run_that_asks() -> None:
+    before = torch.get_num_threads()
     for asked in True, False:
-        build_trainer(None, [], TrainerConfig(max_steps=1, progress=False, deterministic=asked))
+        build_trainer(
+            None,
+            [],
+            TrainerConfig(progress=False, accelerator="cpu", threads=2, deterministic=asked),
+        )
         assert torch.are_deterministic_algorithms_enabled() is asked
+        assert torch.get_num_threads() == (1 if asked else 2)
+    torch.set_num_threads(before)

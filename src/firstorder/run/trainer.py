@@ -53,7 +53,7 @@ class HardwareConfig:
         matmul: torch's precision of products and convolutions of float32 on a GPU: "highest", or "high"
             for TF32, or "medium" for bfloat16 products.
         deterministic: let torch use deterministic kernels only, so that a GPU gives the same bits each
-            time.
+            time; on a processor, compute on one thread, as torch's sums depend on their number.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
@@ -122,8 +122,10 @@ def build_trainer(
             f"trainer.accelerator={config.accelerator}, but torch finds no GPU here: set"
             " trainer.accelerator=cpu, or install a CUDA build of torch"
         )
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    on_gpu = torch.cuda.is_available() and config.accelerator != "cpu"
+    threads = 1 if config.deterministic and not on_gpu else config.threads
+    if threads:
+        torch.set_num_threads(threads)
     used = [*callbacks, CompileInnerLoop(config.compile, config.convolutions)]
     if folder is not None:
         saved = folder / CHECKPOINTS
