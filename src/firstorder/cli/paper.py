@@ -30,6 +30,7 @@ from firstorder.task.loss import TaskLoss
 logger = logging.getLogger(__name__)
 
 ONE_SHOT = {"table1": 5, "table2": None, "cifarfs": 5}  # eval.inner_batch_size, None as for 5-shot
+BESIDE = ",data.shots=1"  # what the folder of the evaluation adds to the name of the run's
 MAML_COST = 3.5  # times Reptile's, measured on Omniglot (docs/results/speed.md)
 
 
@@ -77,12 +78,13 @@ def trained_for_five_shots(sweeps: Sequence[str]) -> Iterator[Path]:
     for name in sweeps:
         if name in ONE_SHOT:
             for results in sorted(Path("outputs/sweeps", name).glob("*_5shot*/*/results.json")):
-                yield results.parent
+                if not results.parent.name.endswith(BESIDE):
+                    yield results.parent
 
 
 def evaluate_one_shot(run: Path) -> str | None:
     """Evaluate a run on one image a class unless that is done; return its folder where it failed."""
-    folder = run / "one_shot"
+    folder = run.with_name(run.name + BESIDE)  # beside it, where the report looks for runs
     if (folder / "results.json").exists():
         return None
     batch = ONE_SHOT[run.parents[1].name]
