@@ -31,7 +31,7 @@ for said in (
     "Experiment logs directory",
     "`isinstance.treespec, LeafSpec",
     "Using ModelCheckpoint with manual optimization",
-    "Total length of `CombinedLoader`",
+    "Total length of `",
     r"It is recommended to use `self.log\(",
     "Checkpoint directory .* exists and is not empty",
     "You're resuming from a checkpoint that ended before the epoch ended",
