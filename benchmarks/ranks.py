@@ -83,9 +83,9 @@ def simulate() -> None:
         print(f"| {ranks} | {1000 * predicted:.0f} | {1000 * found:.0f} |", flush=True)
 
 
-def speed(steps: int = 400, tasks: int = 6) -> None:
+def speed(steps: int | str = 400, tasks: int = 6, *more: str) -> None:
     """Print the outer iterations a second of real training runs."""
-    print("| processes | iterations a second | times one |\n|---|---|---|")
+    print("| processes | iterations a second | times one | test accuracy |\n|---|---|---|---|")
     rates: list[float] = []
     for ranks in (1, 2, 3):
         with tempfile.TemporaryDirectory() as folder:
@@ -93,12 +93,18 @@ def speed(steps: int = 400, tasks: int = 6) -> None:
                 sys.executable, str(SRC / "train.py"), "data=omniglot", f"trainer.max_steps={steps}",
                 f"algo.meta_batch_size={tasks}", "trainer.accelerator=cpu", "trainer.threads=1",
                 f"trainer.devices={ranks}", "trainer.progress=false", "logger=csv",
-                "eval.monitor_every=0", "eval.tasks=4", f"hydra.run.dir={folder}",
+                "eval.monitor_every=0", "eval.tasks=200", "eval.curve_tasks=0", f"hydra.run.dir={folder}",
+                *more,
             ]  # fmt: skip
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             results = json.loads((Path(folder) / "results.json").read_text())
-        rates.append(steps / results["train_seconds"])
-        print(f"| {ranks} | {rates[-1]:.2f} | {rates[-1] / rates[0]:.2f} |", flush=True)
+        rates.append(int(steps) / results["train_seconds"])
+        test = results["test"]["transductive"]
+        print(
+            f"| {ranks} | {rates[-1]:.2f} | {rates[-1] / rates[0]:.2f} |"
+            f" {test['accuracy']:.4f} ± {test['ci95']:.4f} |",
+            flush=True,
+        )
 
 
 def noise(path: str, tasks: int = 60) -> None:
@@ -146,4 +152,5 @@ def noise(path: str, tasks: int = 60) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     command, *arguments = sys.argv[1:] or ["speed"]
-    {"speed": speed, "simulate": simulate, "noise": noise}[command](*arguments)  # type: ignore[operator]
+    commands = {"speed": speed, "simulate": simulate, "noise": noise}
+    commands[command](*(int(each) if each.isdecimal() else each for each in arguments))  # type: ignore[operator]

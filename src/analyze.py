@@ -1,5 +1,7 @@
 """Answer a question of the paper by numbers: python src/analyze.py analysis=expansion."""
 
+import firstorder.starting  # isort: skip
+
 import time
 
 from lightning import seed_everything

@@ -1,5 +1,7 @@
 """Evaluate a checkpoint: python src/evaluate.py ckpt_path=outputs/.../checkpoints/last.ckpt."""
 
+import firstorder.starting  # noqa: F401 # isort: skip
+
 from lightning import seed_everything
 from omegaconf import DictConfig
 

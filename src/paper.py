@@ -1,5 +1,7 @@
 """Reproduce the paper, whole or a fraction of it: python src/paper.py scale=0.01 seeds=[0]."""
 
+import firstorder.starting  # noqa: F401 # isort: skip
+
 from omegaconf import DictConfig
 
 from firstorder.cli.assembly import plain

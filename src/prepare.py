@@ -1,5 +1,7 @@
 """Fetch a data set and build its cache ahead of a run: python src/prepare.py data=omniglot."""
 
+import firstorder.starting  # noqa: F401 # isort: skip
+
 from omegaconf import DictConfig
 
 from firstorder.cli.assembly import build

@@ -1,5 +1,7 @@
 """Make tables, figures and a page of runs: python src/report.py runs=[outputs] out=docs/results."""
 
+import firstorder.starting  # noqa: F401 # isort: skip
+
 from omegaconf import DictConfig
 
 from firstorder.cli.assembly import plain

@@ -1,5 +1,7 @@
 """Look at a data set: python src/show.py data=omniglot split=train writes a picture of episodes."""
 
+import firstorder.starting  # noqa: F401 # isort: skip
+
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig

@@ -1,5 +1,7 @@
 """Save a Weights & Biases workspace for the runs of a project: python src/workspace.py entity=me."""
 
+import firstorder.starting  # noqa: F401 # isort: skip
+
 from omegaconf import DictConfig
 
 from firstorder.cli.assembly import plain

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import grad_and_value, vjp
 from torch.utils._pytree import tree_map
 
+from firstorder.engine import engine_call
 from firstorder.inner_loop import Batch, InnerLoop, Loss, gradient_and_value, step, trajectory
 from firstorder.inner_optimizer import InnerOptimizer, State
 from firstorder.second_order import learnable, recorded_step, step_vjp
@@ -30,6 +31,7 @@ class MetaGradient(NamedTuple):
     last_loss: Tensor
 
 
+@engine_call
 def combination(
     loss: Loss,
     optimizer: InnerOptimizer,
@@ -52,6 +54,7 @@ def combination(
     return MetaGradient({"phi": direction}, state, losses[0], losses[-1])
 
 
+@engine_call
 def reptile(
     loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
 ) -> MetaGradient:
@@ -61,6 +64,7 @@ def reptile(
     return MetaGradient(direction, steps[-1].state, steps[0].loss, steps[-1].loss)
 
 
+@engine_call
 def fomaml(
     loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
 ) -> MetaGradient:
@@ -70,6 +74,7 @@ def fomaml(
     return MetaGradient(direction, steps[-1].state, steps[0].loss, steps[-1].loss)
 
 
+@engine_call
 def joint(
     loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
 ) -> MetaGradient:
@@ -113,38 +118,83 @@ def maml_product(
     meta: Meta,
     state: State,
     batches: Sequence[Batch],
+    weights: Sequence[float] = (1.0,),
+    first_order: bool = False,
 ) -> MetaGradient:
-    """Multiply out U'_1 ... U'_{k-1} L'_k(phi_k) from the right (Eq. 19), the same value as `maml`.
+    """Differentiate through the inner loop by Eq. 19, see `product`: the same value as `maml`.
 
-    U'_i is the optimiser's derivative, elementwise, and the Hessian L''_i times a vector. Only the
-    iterates and their gradients are kept, 2 (k - 1) d numbers, and the activations of one step at a
-    time. The loss draws no random numbers, for it is computed again on the way back, and depends on
-    the meta-parameters through the weights only.
+    The loss draws no random numbers, for it is computed again on the way back, and depends on the
+    meta-parameters through the weights only. `weights` and `first_order` are those of `product`.
     """
-    *support, query = batches
-    loss, optimizer, first = inner(meta)
-    phi, points, losses = first, [], []
-    for batch in support:
-        point, (phi, state, value) = recorded_step(loss, optimizer, phi, state, batch)
-        points.append(point)
-        losses.append(value)
-    of_phi, value = gradient_and_value(loss, phi, query)
-    of_state: State = tree_map(torch.zeros_like, state)
-    of_optimizer = tuple(torch.zeros_like(tensor) for tensor in learnable(optimizer))
-    for point, batch in zip(reversed(points), reversed(support), strict=True):
-        of_phi, of_state, of_step = step_vjp(loss, optimizer, point, batch, of_phi, of_state)
-        of_optimizer = tuple(map(torch.add, of_optimizer, of_step))
+    loop = inner(meta)
+    found = product(*loop, state, batches, tuple(weights), first_order)
 
     def learnt(meta: Meta) -> tuple[Tensor, tuple[Tensor, ...]]:
         loop = inner(meta)
         return loop.phi, learnable(loop.optimizer)
 
-    direction = {"phi": of_phi}
-    if len(meta) > 1 or first is not meta["phi"]:
-        (direction,) = vjp(learnt, meta)[1]((of_phi, of_optimizer))
-    return MetaGradient(direction, state, losses[0], value)
+    direction = {"phi": found.phi}
+    if len(meta) > 1 or loop.phi is not meta["phi"]:
+        (direction,) = vjp(learnt, meta)[1]((found.phi, found.optimizer))
+    return MetaGradient(direction, found.state, found.first_loss, found.last_loss)
 
 
+class Product(NamedTuple):
+    """The last loss's derivatives by the loop's start and by its optimiser, and what a loop leaves."""
+
+    phi: Tensor
+    optimizer: tuple[Tensor, ...]
+    state: State
+    first_loss: Tensor
+    last_loss: Tensor
+
+
+@engine_call
+def product(
+    loss: Loss,
+    optimizer: InnerOptimizer,
+    phi: Tensor,
+    state: State,
+    batches: Sequence[Batch],
+    weights: tuple[float, ...] = (1.0,),
+    first_order: bool = False,
+) -> Product:
+    """Multiply out U'_1 ... U'_{k-1} L'_k(phi_k) from the right (Eq. 19).
+
+    U'_i is the optimiser's derivative, elementwise, and the Hessian L''_i times a vector. Only the
+    iterates and their gradients are kept, 2 (k - 1) d numbers, and the activations of one step at a
+    time.
+
+    Args:
+        loss, optimizer, phi: the inner loop.
+        state: the inner optimiser's.
+        batches: the task's mini-batches L_1, ..., L_k.
+        weights: of L_k after the last steps: (..., w_{k-1}, w_k) of sum_i w_i L_k(phi_i).
+        first_order: leave the Hessians out.
+    """
+    *support, query = batches
+    points, losses = [], []
+    after = [0.0] * (len(support) - len(weights)) + list(weights)
+    for batch in support:
+        point, (phi, state, value) = recorded_step(loss, optimizer, phi, state, batch)
+        points.append((point, phi))
+        losses.append(value)
+    of_phi, of_state = torch.zeros_like(phi), tree_map(torch.zeros_like, state)
+    of_optimizer = tuple(torch.zeros_like(tensor) for tensor in learnable(optimizer))
+    last = None
+    for (point, moved), batch, weight in reversed(list(zip(points, support, after, strict=True))):
+        if weight:
+            gradient, value = gradient_and_value(loss, moved, query)
+            of_phi, last = of_phi + weight * gradient, value if last is None else last
+        of_phi, of_state, of_step = step_vjp(
+            loss, optimizer, point, batch, of_phi, of_state, first_order
+        )
+        of_optimizer = tuple(map(torch.add, of_optimizer, of_step))
+    assert last is not None
+    return Product(of_phi, of_optimizer, state, losses[0], last)
+
+
+@engine_call
 def maml_first_order(
     loss: Loss, optimizer: InnerOptimizer, phi: Tensor, state: State, batches: Sequence[Batch]
 ) -> MetaGradient:

@@ -50,13 +50,17 @@ def step_vjp(
     batch: Batch,
     of_phi: Tensor,
     of_state: State,
+    first_order: bool = False,
 ) -> Cotangents:
     """Multiply U'_i from the right: derivatives by a step's arguments, from those by its results.
 
-    The weights act on a step directly and through the gradient, whose derivative is the Hessian.
+    The weights act on a step directly and through the gradient, whose derivative is the Hessian, 0 in
+    the first-order approximation.
     """
     of_gradient, of = update_vjp(optimizer, point, of_phi, of_state)
-    of_start = of.phi + hessian_vector(loss, point.phi, batch, of_gradient)
+    of_start = of.phi
+    if not first_order:
+        of_start = of_start + hessian_vector(loss, point.phi, batch, of_gradient)
     return of._replace(phi=optimizer.before_gradient(of_start))
 
 

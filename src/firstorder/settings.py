@@ -21,6 +21,7 @@ Width = Annotated[int, Ge(1), Le(2**16)]  # of an image or a layer: what still f
 Processes = Annotated[int, Ge(1), Le(1024)]  # of threads too; a machine gives out at some number
 Seed = Annotated[int, Ge(0), Lt(2**32)]  # what numpy and torch both take
 StepSize = Annotated[float, Gt(0)]
+Minutes = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Filename = Annotated[str, Len(1)]
 ModulePath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]

@@ -12,7 +12,8 @@ from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.sinusoid import Sinusoid
 from firstorder.run.learner import MetaLearner
-from firstorder.run.trainer import LAST, TrainerConfig, build_trainer
+from firstorder.run.saving import LAST
+from firstorder.run.trainer import TrainerConfig, build_trainer
 
 SETTINGS = {
     "inner_steps": 3, "inner_batch_size": 5, "inner_lr": 0.01, "inner_optimizer": "sgd",

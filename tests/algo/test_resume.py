@@ -11,7 +11,9 @@ from firstorder.cli.assembly import assemble, plain
 from firstorder.cli.schema import register
 from firstorder.places import CONF
 from firstorder.run.learner import MetaLearner
-from firstorder.run.trainer import LAST, TrainerConfig, build_trainer
+from firstorder.run.metrics_file import MetricsFile
+from firstorder.run.saving import LAST
+from firstorder.run.trainer import TrainerConfig, build_trainer
 
 ALGORITHMS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 
@@ -32,11 +34,14 @@ def fit(algo: str, folder: Path, *extra: Callback, resume: bool = False) -> Meta
             "train",
             [f"algo={algo}", "data=sinusoid", "trainer.max_steps=6", "algo.meta_batch_size=2",
              f"algo.inner_optimizer={inner}", "algo.parallel=false", "trainer.progress=false",
-             "trainer.accelerator=cpu", "trainer.compile=never"],
+             "trainer.accelerator=cpu", "trainer.compile=never", "trainer.log_every=4",
+             "eval.monitor_tasks=1", "eval.batch=1"],
         )  # fmt: skip
     torch.manual_seed(0)
     learner, data = assemble(cfg, {})
-    trainer = build_trainer(folder, [], TrainerConfig(**plain(cfg.trainer)))
+    folder.mkdir(exist_ok=True)
+    lines = MetricsFile(folder / "metrics.csv", 3 if resume else 0)
+    trainer = build_trainer(folder, [lines], TrainerConfig(**plain(cfg.trainer)), monitor_every=3)
     trainer.callbacks.extend(extra)  # type: ignore[attr-defined]
     trainer.fit(learner, data, ckpt_path=folder / "checkpoints" / LAST if resume else None)
     return learner
@@ -51,3 +56,6 @@ def test_a_run_that_died_ends_with_the_same_bits(algo: str, tmp_path: Path) -> N
     one, other = whole.state_dict(), resumed.state_dict()
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
+    assert resumed.objective("val") == whole.objective("val")
+    files = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "died")]
+    assert files[0] == files[1]

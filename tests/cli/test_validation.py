@@ -30,6 +30,7 @@ COUNT: list[Any] = []
 COUNT_OR_ZERO = [0]
 POSITIVE = [1e30]  # finite and above 0
 NOT_NEGATIVE = [0, 1e30]
+SHARE = [0]  # of a whole
 NUMBER = [-1, 0, 1e30]
 # OmegaConf writes numbers as text where text is wanted; "nan" may be a name.
 TEXT = [-1, 0, 1e30, math.nan, math.inf, "text"]
@@ -52,6 +53,7 @@ ALLOWED: dict[str, list[Any]] = {
     "ckpt_path": [*TEXT, None],
     "objective": [None],
     "resume": CHOICE,
+    "allow_changes": YES_OR_NO,
     "scale": [],
     "label": [None],
     "plugins": [],
@@ -67,8 +69,12 @@ ALLOWED: dict[str, list[Any]] = {
     "trainer.threads": [None],
     "trainer.log_every": COUNT,
     "trainer.checkpoint_every": COUNT,
+    "trainer.checkpoint_minutes": [*POSITIVE, None],
+    "trainer.checkpoints_kept": COUNT,
+    "trainer.deterministic": YES_OR_NO,
     "trainer.progress": YES_OR_NO,
     "trainer.compile": CHOICE,
+    "trainer.convolutions": CHOICE,
     "trainer.matmul": CHOICE,
     "data.ways": COUNT,
     "data.shots": COUNT,
@@ -76,6 +82,7 @@ ALLOWED: dict[str, list[Any]] = {
     "data.root": TEXT,
     "data.mirror": [*TEXT, None],
     "data.workers": COUNT_OR_ZERO,
+    "data.on_device": CHOICE,
     "data.source.root": TEXT,
     "data.source.mirror": [*TEXT, None],
     "data.source.factory": CHOICE,
@@ -123,6 +130,10 @@ ALLOWED: dict[str, list[Any]] = {
     "algo.first_order": YES_OR_NO,
     "algo.average": YES_OR_NO,
     "algo.weights": [[1, 2]],
+    "algo.proximal": POSITIVE,
+    "algo.solver_steps": COUNT,
+    "algo.multi_step": SHARE,
+    "algo.first_order_share": SHARE,
     "model.num_classes": COUNT,
     "model.in_channels": COUNT,
     "model.image_size": COUNT,

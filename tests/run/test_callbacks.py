@@ -18,16 +18,26 @@ from tests.run.test_learner import SETTINGS
 
 @pytest.mark.parametrize(
     ("setting", "device", "engines"),
-    [("auto", "cpu", 1), ("auto", "cuda", 0), ("always", "cuda", 2), ("never", "cpu", 0)],
+    [
+        ("auto", "cpu", ["NativeSteps"]),
+        ("always", "cpu", ["NativeSteps", "Compiler"]),
+        ("never", "cpu", []),
+        ("auto", "cuda", ["CudaGraphs"]),
+        ("always", "cuda", ["CudaGraphs"]),
+        ("never", "cuda", []),
+        ("auto", "mps", []),
+    ],
 )
-def test_auto_compiles_for_a_processor_only(setting: str, device: str, engines: int) -> None:
+def test_a_processor_compiles_and_a_gpu_replays(
+    setting: str, device: str, engines: list[str]
+) -> None:
     learner = MetaLearner(Reptile(**SETTINGS), MLP(), Regression(), outer_steps=1)
     trainer: Any = SimpleNamespace(
         max_steps=1, strategy=SimpleNamespace(root_device=torch.device(device))
     )
     with patch.object(callbacks, "set_engines") as set_engines:
         CompileInnerLoop(setting).setup(trainer, learner, "fit")
-    assert len(set_engines.call_args.args) == engines
+    assert [type(engine).__name__ for engine in set_engines.call_args.args] == engines
 
 
 def leg(folder: Path, journal: Journal, known: dict[str, Any] | None, until: int) -> dict[str, Any]:

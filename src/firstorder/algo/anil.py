@@ -12,6 +12,7 @@ from firstorder.algo.maml import MAML
 from firstorder.inner_loop import InnerLoop, Loss
 from firstorder.inner_optimizer import InnerOptimizer, State
 from firstorder.meta_gradient import Meta
+from firstorder.network import Layout
 
 
 @dataclass(frozen=True)
@@ -47,5 +48,9 @@ class ANIL(MAML):
 
     def inner(self, loss: Loss, meta: Meta, context: Context) -> InnerLoop:
         loop, layout = super().inner(loss, meta, context), context.layout
-        mask = layout.mask(self.layers or [layout.last_layer]).to(loop.phi.device)
+        mask = self.adapts(layout).to(loop.phi.device)
         return loop._replace(optimizer=Masked(loop.optimizer, mask))
+
+    def adapts(self, layout: Layout) -> Tensor:
+        """Return which weights the inner loop moves, (d,) bool."""
+        return layout.mask(self.layers or [layout.last_layer])

@@ -47,6 +47,7 @@ def assemble(cfg: DictConfig, config: dict[str, Any]) -> tuple[MetaLearner, Epis
         train_shots=cfg.data.train_shots,
         outer_steps=cfg.trainer.max_steps,
         workers=cfg.data.workers,
+        on_device=cfg.data.get("on_device", "auto"),  # which an early run's settings lack
     )
     learner = MetaLearner(
         algorithm,

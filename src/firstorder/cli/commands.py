@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -29,13 +27,18 @@ from firstorder.cli.schema import register
 from firstorder.cli.validation import run_mode, validate
 from firstorder.places import CONF
 from firstorder.plugins import trust_overrides
+from firstorder.run.atomic import replacing
 from firstorder.run.ranks import this_rank
+from firstorder.signals import stopping
 
 # What the user said: below, Hydra is told something else, which the processes of other ranks inherit.
 SHOW_TRACE = (
     os.environ.setdefault("FIRSTORDER_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "")) == "1"
 )
-USER_ERRORS = (ValueError, HydraException, OmegaConfBaseException, MisconfigurationException)
+USER_ERRORS = (
+    ValueError, HydraException, OmegaConfBaseException, MisconfigurationException,
+    OSError,  # the disk is full, a folder is not ours
+)  # fmt: skip
 
 Job = Callable[[DictConfig], float | None]
 
@@ -72,6 +75,9 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
         def command() -> None:
             sys.argv[1:] = overrides_first(sys.argv[1:])
             sweeps.begin()
+            logging.raiseExceptions = (
+                False  # a full disk is told once, and not by every line of a log
+            )
             with report_user_errors():
                 launch.join(config_name)
                 trust_overrides(sys.argv[1:])
@@ -93,9 +99,10 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
 def attempt(main: Job, cfg: DictConfig) -> tuple[float | None, bool]:
     """Run a job unless resume=auto finds it finished; return its score, and whether it was."""
     validate(cfg)
-    if cfg.get("resume") == "auto" and (results := go_on(cfg)):
-        return results["objective"], True
-    return main(cfg), False
+    with stopping():
+        if cfg.get("resume") == "auto" and (results := go_on(cfg)):
+            return results["objective"], True
+        return main(cfg), False
 
 
 def overrides_first(arguments: Sequence[str]) -> list[str]:
@@ -110,8 +117,6 @@ def report_user_errors() -> Iterator[None]:
     """Turn a user's error into one sentence and a non-zero exit."""
     try:
         yield
-    except SIGTERMException:
-        sys.exit(128 + signal.SIGTERM)  # as the shell counts it: the run did not end
     except USER_ERRORS as error:
         if SHOW_TRACE:
             raise
@@ -123,5 +128,6 @@ def run_folder(cfg: DictConfig) -> Path:
     """Return this run's folder, the resolved config written into it."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     if this_rank() == 0:
-        OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+        with replacing(folder / "config.yaml") as file:
+            file.write(OmegaConf.to_yaml(cfg, resolve=True).encode())
     return folder

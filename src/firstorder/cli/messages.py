@@ -35,6 +35,8 @@ def message(error: BaseException) -> str:
         return f"{group}={name} is not known{nearest(name, cause.options)}"
     if isinstance(cause, OverrideParseException):
         return f"the override {cause.override} cannot be read: write key=value"
+    if isinstance(cause, OSError) and cause.filename is not None:
+        return f"{cause.filename}: {cause.strerror}"
     text = " ".join(str(cause).split("full_key:")[0].split())
     key = getattr(cause, "full_key", None)
     for pattern, words in CONVERSIONS.items():

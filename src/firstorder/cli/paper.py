@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from firstorder.engines.native import NativeSteps
 from firstorder.inner_loop import step
 from firstorder.network import Network
 from firstorder.places import COMMANDS
+from firstorder.signals import Stopped
 from firstorder.task.loss import TaskLoss
 
 logger = logging.getLogger(__name__)
@@ -61,7 +63,13 @@ def call(script: str, *overrides: str) -> int:
     """Run a script of src/ in a process of its own; return its exit status."""
     logger.info("python src/%s %s", script, " ".join(overrides))
     command = [sys.executable, str(COMMANDS / script), *overrides]
-    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        return process.wait()
+    except Stopped:
+        process.send_signal(signal.SIGTERM)  # it writes a checkpoint, and ends
+        process.wait()
+        raise
 
 
 def trained_for_five_shots(sweeps: Sequence[str]) -> Iterator[Path]:

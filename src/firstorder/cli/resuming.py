@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,29 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from firstorder.results.neutral import flatten
-from firstorder.run.trainer import CHECKPOINTS, LAST
+from firstorder.run.checkpoint import read_checkpoint
+from firstorder.run.saving import LAST
+from firstorder.run.trainer import CHECKPOINTS
+from firstorder.settings import shown
 
 logger = logging.getLogger(__name__)
 
 # Settings that change neither the weights nor the scores.
 INERT = (
+    "data.on_device", "trainer.convolutions",
     "ckpt_path", "resume", "label", "logger", "data.root", "data.mirror", "data.workers",
     "data.source.root", "data.source.mirror", "data.source.download", "eval.batch", "eval.parallel",
     "trainer.progress", "trainer.threads", "trainer.compile", "trainer.log_every",
-    "trainer.checkpoint_every", "plugins",
+    "trainer.checkpoint", "trainer.convolutions", "data.on_device", "plugins", "allow_changes",
+)  # fmt: skip
+# Settings that the weights depend on: those that a run goes on with.
+TRAINING = (
+    "algo.", "model.", "data.ways", "data.train_shots", "data.source.", "seed", "trainer.precision",
+    "trainer.matmul",
+)  # fmt: skip
+# Those of them that nothing can be made of when they change: the checkpoint has no place for it.
+FIXED = (
+    "algo._target_", "algo.inner_optimizer", "algo.outer_optimizer", "algo.outer_options", "model.",
 )  # fmt: skip
 # Settings that came later, with what runs did before.
 LATER = {"algo.inner_state": "flows"}
@@ -50,19 +63,73 @@ def go_on(cfg: DictConfig) -> dict[str, Any] | None:
             )
         logger.info("finished before; results in %s", folder)
         return results
-    last = folder / CHECKPOINTS / LAST
-    if last.exists():
-        logger.info("going on from %s", last)
-        cfg.ckpt_path = str(last)
+    if newest := newest_intact(folder / CHECKPOINTS / LAST):
+        logger.info("going on from %s", newest)
+        cfg.ckpt_path = str(newest)
     return None
 
 
+def newest_intact(last: Path) -> Path | None:
+    """Return the newest checkpoint of a run that can be read, None where it has none.
+
+    What is damaged is said, and put aside: it is no earlier version of what will be written.
+
+    Raises:
+        ValueError: none of them can be read.
+    """
+    kept = sorted(last.parent.glob(f"{last.stem}-*{last.suffix}"), key=age)
+    for path in (found := [path for path in (last, *kept) if path.exists()]):
+        try:
+            read_checkpoint(path)
+        except ValueError as error:
+            logger.warning("%s; it is put aside as damaged-%s", error, path.name)
+            path.replace(path.with_name(f"damaged-{path.name}"))
+        else:
+            return path
+    if found:
+        raise ValueError(
+            f"no checkpoint in {last.parent} can be read: delete {last.parents[1]} to start anew"
+        )
+    return None
+
+
+def age(path: Path) -> int:
+    """Return n of last-n.ckpt."""
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
+
+
+def read_resumable(cfg: DictConfig) -> dict[str, Any]:
+    """Load the checkpoint that a training goes on from.
+
+    Raises:
+        ValueError: there is none, or the settings of its training were others.
+    """
+    checkpoint = read_checkpoint(cfg.ckpt_path)
+    now: Any = OmegaConf.to_container(cfg, resolve=True)
+    wanted = FIXED if cfg.allow_changes else TRAINING
+    if difference := first_difference(checkpoint["config"], now, wanted):
+        key, then, current = difference
+        way = "" if key.startswith(FIXED) else ", or take the change with allow_changes=true"
+        raise ValueError(
+            f"ckpt_path={cfg.ckpt_path} was written with {key}={shown(then)}, and this run has"
+            f" {shown(current)}: resume with the settings of its config.yaml{way}"
+        )
+    return checkpoint
+
+
 def first_difference(
-    then: Mapping[str, Any], now: Mapping[str, Any]
+    then: Mapping[str, Any], now: Mapping[str, Any], wanted: Iterable[str] = ("",)
 ) -> tuple[str, Any, Any] | None:
-    """Return the first setting that differs between two configs, with both values."""
-    before, after = dict(flatten(then)), dict(flatten(now))
+    """Return the first setting that differs between two configs, with both values.
+
+    Args:
+        then, now: the configs.
+        wanted: what the names of the settings that are compared start with.
+    """
+    before, after, starts = dict(flatten(then)), dict(flatten(now)), tuple(wanted)
     for key in [*before, *(key for key in after if key not in before)]:
-        if not key.startswith(INERT) and before.get(key, LATER.get(key)) != after.get(key):
+        is_compared = key.startswith(starts) and not key.startswith(INERT)
+        if is_compared and before.get(key, LATER.get(key)) != after.get(key):
             return key, before.get(key), after.get(key)
     return None

@@ -24,6 +24,7 @@ import firstorder.data
 import firstorder.model
 from firstorder.algo import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
+from firstorder.data.images.resident import OnDevice
 from firstorder.run.trainer import HardwareConfig, TrainerConfig
 from firstorder.settings import Count, Filename, ModulePath, Seed, declarations
 
@@ -42,6 +43,7 @@ class DataConfig:
         root: folder where archives lie.
         mirror: a URL or a folder to fetch archives from, before the public places.
         workers: processes that draw episodes ahead; 0 draws them in the training process.
+        on_device: keep all images in the memory of the device; "auto" does on a GPU where they fit.
     """
 
     source: Any
@@ -51,6 +53,7 @@ class DataConfig:
     root: Filename = "data"
     mirror: Filename | None = None
     workers: Annotated[int, Ge(0), Le(1024)] = 0
+    on_device: OnDevice = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,7 @@ class TopConfig:
             transductive accuracy, or the mean squared error with a minus sign.
         resume: "auto" names the folder by the settings, goes on where a run of these stopped, and does
             nothing where it has finished; "never" starts anew in a folder named by the time.
+        allow_changes: go on from a checkpoint although some settings of its training were others.
         scale: the fraction of a whole experiment that is run: iterations, and tasks with a floor.
         label: the experiment's place in the paper.
         plugins: modules of one's own whose classes configs may name; they count on the command line only.
@@ -77,6 +81,7 @@ class TopConfig:
     ckpt_path: Filename | None = None
     objective: Literal["val", "test"] | None = "val"
     resume: Literal["auto", "never"] = "never"
+    allow_changes: bool = False
     scale: Annotated[float, Gt(0), Le(1)] = 1.0
     label: dict[str, Any] | None = None
     plugins: list[ModulePath] = field(default_factory=list)

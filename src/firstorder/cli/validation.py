@@ -127,7 +127,7 @@ def check_together(cfg: DictConfig) -> None:
 
 def check_scale(cfg: DictConfig) -> None:
     """Check that there is an experiment to be scaled."""
-    if cfg.scale != 1 and cfg.label is None:
+    if cfg.get("scale", 1) != 1 and cfg.get("label") is None:  # older checkpoints have neither
         raise ValueError(
             f"scale={cfg.scale} shortens a published experiment and none is chosen: add experiment=...,"
             " or set trainer.max_steps"

@@ -1,12 +1,14 @@
 """The episodes of a run, as Lightning asks for them."""
 
 import logging
+from dataclasses import replace
 
 import torch
 from lightning import LightningDataModule
 
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
+from firstorder.data.images.resident import OnDevice, ResidentImages, resident
 from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeLoader, EpisodeSampler, MetaBatches
 from firstorder.data.source import TaskSource
 from firstorder.task.episode import Episode
@@ -31,6 +33,7 @@ class EpisodeDataModule(LightningDataModule):
         train_shots: images a class in training, the tail included.
         outer_steps: outer iterations, one meta-batch each.
         workers: processes that draw episodes ahead; 0 draws them in the training process.
+        on_device: keep all images in the memory of the device, see `firstorder.data.images.resident`.
 
     Raises:
         ValueError: the tail leaves nothing to train on.
@@ -48,6 +51,7 @@ class EpisodeDataModule(LightningDataModule):
         train_shots: int,
         outer_steps: int,
         workers: int = 0,
+        on_device: OnDevice = "never",
     ) -> None:
         super().__init__()
         if train_shots <= algorithm.tail_shots:
@@ -57,7 +61,8 @@ class EpisodeDataModule(LightningDataModule):
             )
         self.source, self.algorithm, self.evaluation = source, algorithm, evaluation
         self.seed, self.ways, self.shots, self.train_shots = seed, ways, shots, train_shots
-        self.outer_steps, self.workers = outer_steps, workers
+        self.outer_steps, self.workers, self.on_device = outer_steps, workers, on_device
+        self.images: ResidentImages | None = None
         self._is_prepared = self._is_open = False
 
     def prepare_data(self) -> None:
@@ -76,6 +81,7 @@ class EpisodeDataModule(LightningDataModule):
         # the sentence names data.shots.
         for sampler in (self.training_sampler(), self.test_sampler(), self.monitor_sampler()):
             sampler[0]
+        self.images = resident(self.source, self.device, self.on_device)
         validates = stage != "test" and self.evaluation.monitor_every > 0
         reports = self.trainer is None or self.trainer.is_global_zero
         if validates and reports and self.monitor_split == "train":
@@ -84,6 +90,11 @@ class EpisodeDataModule(LightningDataModule):
                 self.source.name,
                 self.monitor_prefix,
             )
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     @property
     def monitor_split(self) -> str:
@@ -148,16 +159,19 @@ class EpisodeDataModule(LightningDataModule):
     def transfer_batch_to_device(
         self, batch: Episode, device: torch.device, dataloader_idx: int
     ) -> Episode:
-        """Move a batch to the device, and skip Lightning's slow search for tensors where it is there."""
-        if batch.support_x.device == device:
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        """Move a batch to the device, without waiting for it; look up the images that lie there."""
+        if batch.support_x.device != device:
+            pinned = device.type == "cuda"  # see `_loader`
+            batch = Episode(*(field.to(device, non_blocking=pinned) for field in batch))
+        return self.images.look_up(batch) if self.images else batch
 
     def _loader(
         self, sampler: EpisodeSampler, episodes: int, size: int, start: int = 0
     ) -> EpisodeLoader:
         trainer = self.trainer
         rank = trainer.global_rank if trainer else 0
-        on_gpu = trainer is not None and trainer.strategy.root_device.type == "cuda"
+        on_gpu = self.device.type == "cuda"
+        if self.images:
+            sampler = replace(sampler, source=self.images.places)
         batches = MetaBatches(sampler, episodes, size, rank, self.ranks)
         return EpisodeLoader(batches, start=start, workers=self.workers, pin_memory=on_gpu)

@@ -8,7 +8,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from firstorder.data.minibatches import cycle_minibatches, replacement_minibatches
-from firstorder.data.source import TaskSource, TooFewImages
+from firstorder.data.source import Draws, TooFewImages
+from firstorder.signals import ignore_stops
 from firstorder.task.episode import Episode
 
 # Streams of episodes: for training, for validation while training runs, and for the final test. Each
@@ -38,7 +39,7 @@ class EpisodeSampler:
             reads where a class has too few images.
     """
 
-    source: TaskSource
+    source: Draws
     split: str
     stream: int
     seed: int
@@ -138,5 +139,6 @@ class EpisodeLoader:
                 sampler=range(self.start, len(self)),
                 num_workers=self.workers,
                 pin_memory=self.pin_memory,
+                worker_init_fn=ignore_stops if self.workers else None,
             )
         )

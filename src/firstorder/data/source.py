@@ -28,7 +28,21 @@ class Task(NamedTuple):
     query_y: np.ndarray
 
 
-class TaskSource(Protocol):
+class Draws(Protocol):
+    """Draw tasks, as a pure function of the random generator that is handed in."""
+
+    def draw(
+        self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
+    ) -> Task:
+        """Draw one task: `ways` classes, `shots` support and `query_shots` query images of each.
+
+        Raises:
+            TaskSizeError: the split is too small for that.
+        """
+        ...
+
+
+class TaskSource(Draws, Protocol):
     """Draw tasks of a split, as a pure function of the random generator that is handed in.
 
     Attributes:
@@ -63,13 +77,3 @@ class TaskSource(Protocol):
 
     def setup(self) -> None:
         """Open what was prepared; called in every process."""
-
-    def draw(
-        self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
-    ) -> Task:
-        """Draw one task: `ways` classes, `shots` support and `query_shots` query images of each.
-
-        Raises:
-            TaskSizeError: the split is too small for that.
-        """
-        ...

@@ -1,4 +1,4 @@
-"""Convolutions as matrix products, for compiled code.
+"""Convolutions as matrix products, for compiled code and for many tasks at once.
 
 Compiled code on a CPU multiplies matrices close to the machine's limit and fuses the copying around
 the products with batch norm and ReLU; a library's convolution of a few small images does neither. A
@@ -7,7 +7,7 @@ and the kernels, and so are its two gradients. Networks of several tasks are gro
 convolution (this is how `vmap` hands them over), and so become one batched product.
 
 Where the patches of one convolution outgrow the caches, as those of 84x84 images do, copying them costs
-more than it saves, and the library's convolution stays.
+more than it saves, and the library's convolution stays. On a GPU `tasks_at_once` uses the same pieces.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,9 +28,8 @@ def convolution(
     kernel, (out_h, out_w) = weight.shape[-2:], output_size(x, weight, stride, padding)
     if not is_covered(weight, stride, dilation, transposed, len(x) * out_h * out_w):
         return NotImplemented
-    y = patches(x, kernel, stride, padding, groups).flatten(1, 3).flatten(2) @ matrix(
-        weight, groups
-    )
+    rows = patches(to_groups(x, groups), kernel, stride, padding).flatten(1, 3).flatten(2)
+    y = rows @ matrix(weight, groups)
     if bias is not None:
         y = y + bias.view(groups, 1, -1)
     return from_groups(y.view(groups, len(x), out_h, out_w, -1))
@@ -51,7 +50,7 @@ def convolution_backward(
         pieces = columns @ matrix(weight, groups).mT
         dx = scatter(pieces, dy, x, kernel, stride, padding, groups)
     if output_mask[1]:
-        rows = patches(x, kernel, stride, padding, groups).flatten(1, 3).flatten(2)
+        rows = patches(to_groups(x, groups), kernel, stride, padding).flatten(1, 3).flatten(2)
         product = (rows.mT @ columns).view(groups, *kernel, -1, columns.shape[-1])
         dweight = product.permute(0, 4, 3, 1, 2).reshape(weight.shape)
     if output_mask[2]:
@@ -103,11 +102,15 @@ def matrix(weight: Tensor, groups: int) -> Tensor:
 
 
 def patches(
-    x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], groups: int
+    x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> Tensor:
-    """Copy out what each position of the kernel sees, (groups, n, H', W', k x k, C)."""
+    """Copy out what each position of the kernel sees in images (groups, n, H, W, C).
+
+    Returns:
+        (groups, n, H', W', k x k, C).
+    """
     (pad_h, pad_w), (step_h, step_w) = padding, stride
-    x = F.pad(to_groups(x, groups), (0, 0, pad_w, pad_w, pad_h, pad_h))
+    x = F.pad(x, (0, 0, pad_w, pad_w, pad_h, pad_h))
     stop_h, stop_w = (side - k + 1 for side, k in zip(x.shape[2:4], kernel, strict=True))
     taps = [
         x[:, :, i : stop_h + i : step_h, j : stop_w + j : step_w]

@@ -8,9 +8,11 @@ from firstorder.results.label import KEY
 # Settings that move no number, or that only say how much is evaluated: runs that differ in these
 # alone are of one group. All else that differs makes another group.
 NEUTRAL = {
-    "ckpt_path", "resume", "plugins", "scale", "data.source.download", "trainer.accelerator",
-    "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.threads", "trainer.log_every",
-    "trainer.checkpoint_every", "trainer.progress", "trainer.compile", "eval.tasks", "eval.batch",
+    "allow_changes", "ckpt_path", "resume", "plugins", "scale", "data.source.download",
+    "data.on_device", "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
+    "trainer.threads", "trainer.convolutions", "trainer.log_every", "trainer.checkpoint_every",
+    "trainer.checkpoint_minutes", "trainer.checkpoints_kept", "trainer.deterministic",
+    "trainer.progress", "trainer.compile", "eval.tasks", "eval.batch",
     "eval.curve_tasks", "eval.parallel",
 }  # fmt: skip
 NEUTRAL_PREFIXES = ("logger.", "hydra.", "eval.monitor_", f"{KEY}.")

@@ -188,6 +188,8 @@ def reason_against(run: RunRecord, include_dirty: bool, include_failed: bool) ->
     status = read_json(run.folder / STATUS)
     if status.get("status", "finished") != "finished" and not include_failed:
         return f"{unfinished(status)} (include_failed=true takes it)"
+    if run.config.get("allow_changes"):
+        return "it went on from weights of other settings (allow_changes=true)"
     if run.results.get("dirty") and not include_dirty:
         return "its code differed from the commit (include_dirty=true takes it)"
     if run.trained_dirty and not include_dirty:

@@ -6,13 +6,25 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from firstorder.engine import set_engines
-from firstorder.inner_loop import gradient_and_value, step, update
+from firstorder.engine import Engine, set_engines
+from firstorder.inner_loop import adapt, gradient_and_value, step, update
+from firstorder.meta_gradient import (
+    combination,
+    fomaml,
+    joint,
+    maml_first_order,
+    product,
+    reptile,
+)
+from firstorder.network import predict
+from firstorder.run.atomic import Unwritable
 from firstorder.run.journal import Journal
 from firstorder.run.learner import MetaLearner
+from firstorder.run.saving import say_stopped
 from firstorder.second_order import recorded_step, step_vjp, update_vjp
+from firstorder.signals import Stopped
 
-HEARTBEAT = 10.0  # seconds between two writings of run.json
+LOOPS = reptile, fomaml, joint, combination, maml_first_order, product  # whole inner loops
 
 
 class TrainingTime(Callback):
@@ -22,12 +34,12 @@ class TrainingTime(Callback):
     checkpoint is done again, and counted once.
 
     Args:
-        journal: where to note how far the run is, every ten seconds.
+        journal: where to note how far the run is when training starts and ends.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._before, self._noted = 0.0, 0.0
+        self._before = 0.0
         self._begun: float | None = None
         self._steps_wanted = 0  # by the leg that wrote the checkpoint
 
@@ -51,12 +63,8 @@ class TrainingTime(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step < self._steps_wanted:
             self.journal.interruptions += 1
-        self._begun = self._noted = time.perf_counter()
+        self._begun = time.perf_counter()
         self._note(trainer, max_steps=trainer.max_steps)
-
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if time.perf_counter() - self._noted > HEARTBEAT:
-            self._note(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop(trainer)
@@ -64,7 +72,8 @@ class TrainingTime(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        self._stop(trainer)
+        if not isinstance(exception, Unwritable):  # else run.json can't be written either
+            self._stop(trainer)
 
     def _stop(self, trainer: Trainer) -> None:
         if self._begun is not None:
@@ -72,14 +81,14 @@ class TrainingTime(Callback):
             self._note(trainer)
 
     def _note(self, trainer: Trainer, **more: Any) -> None:
-        self._noted = time.perf_counter()
         self.journal.write(iteration=trainer.global_step, train_seconds=self.seconds, **more)
 
 
 class SaveBeforeDying(Callback):
-    """Write the checkpoint of the last whole iteration when a run is stopped or fails.
+    """Write the checkpoint of the last whole iteration when a run fails.
 
-    The first rank writes it and waits for no other: the others may have ended, or never come here.
+    Where a signal stops it, `SaveCheckpoints` has done so; where the disk is full, nobody can. The first
+    rank writes it and waits for no other: the others may have ended, or never come here.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,47 +97,58 @@ class SaveBeforeDying(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        if trainer.state.fn == "fit" and trainer.global_step and trainer.is_global_zero:
+        if trainer.state.fn != "fit" or isinstance(exception, Stopped | Unwritable):
+            return
+        assert isinstance(pl_module, MetaLearner)
+        pl_module.undo_if_not_finite()  # what nobody has looked at is not saved
+        if trainer.global_step and trainer.is_global_zero:
             checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
             trainer.strategy.save_checkpoint(checkpoint, self.path)
-            print(
-                f"stopped after {trainer.global_step} iterations; go on with ckpt_path={self.path}"
-            )
+            say_stopped(trainer, self.path)
 
 
 class CompileInnerLoop(Callback):
-    """Run a run's inner steps in machine code, in training and at evaluation.
+    """Run a run's inner loops in machine code, or on a GPU as recordings, in training and at evaluation.
 
     The published convolutional networks have steps of their own, built once on a machine; those of
-    other networks are compiled where the run is long enough to pay for it. "auto" does so on a
-    processor only: what pays there was measured there.
+    other networks are compiled where the run is long enough to pay for it. A GPU replays whole inner
+    loops.
 
     Args:
         setting: "auto", "always" or "never", see `firstorder.engines.inductor`.
+        convolutions: see `firstorder.engines.cuda_graph`.
     """
 
-    def __init__(self, setting: str) -> None:
+    def __init__(self, setting: str, convolutions: str = "products") -> None:
+        from firstorder.engines.cuda_graph import CudaGraphs
         from firstorder.engines.inductor import Compiler  # loads TorchInductor: for a real run only
 
         compiled = step, recorded_step, step_vjp, gradient_and_value, update, update_vjp
         self.setting, self.compiler = setting, Compiler(*compiled)
+        required = setting == "always"
+        self.graphs = CudaGraphs(
+            *LOOPS, adapt, predict, *compiled, convolutions=convolutions, required=required
+        )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        set_engines(*self._engines(trainer, pl_module))
+
+    def _engines(self, trainer: Trainer, pl_module: LightningModule) -> list[Engine]:
         from firstorder.engines.build import has_compiler
         from firstorder.engines.inductor import is_worthwhile
         from firstorder.engines.native import NativeSteps
 
         assert isinstance(pl_module, MetaLearner)
         algorithm, is_random = pl_module.algorithm, pl_module.network.is_random
+        device, required = trainer.strategy.root_device.type, self.setting == "always"
+        # What a random network draws depends on the task, which a compiled step doesn't see.
+        if device == "cuda":
+            return [] if self.setting == "never" or is_random else [self.graphs]
+        if (device != "cpu" and not required) or not has_compiler(self.setting):
+            return []
         steps = trainer.max_steps * algorithm.meta_batch_size * algorithm.inner_steps
-        elsewhere = self.setting == "auto" and trainer.strategy.root_device.type != "cpu"
-        if not elsewhere and has_compiler(self.setting):
-            # What a random network draws depends on the task, which a compiled step doesn't see.
-            compiles = is_worthwhile(self.setting, steps) and not is_random
-            compiler = [self.compiler] if compiles else []
-            set_engines(NativeSteps(required=self.setting == "always"), *compiler)
-        else:
-            set_engines()
+        compiles = is_worthwhile(self.setting, steps) and not is_random
+        return [NativeSteps(required), *([self.compiler] if compiles else [])]
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         set_engines()

@@ -1,7 +1,9 @@
-"""Checkpoints: what they remember of the run that wrote them, and what may go on from them."""
+"""Checkpoints: how they are written and read, and what they remember of the run that wrote them."""
 
-import pickle
+import hashlib
+import io
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,24 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
 
-from firstorder.run.atomic import replacing
+from firstorder.run.atomic import replacing, writing
 
 TRAINED = "{trained}"  # stands for the group of the training run in the settings of an evaluation
+DIGEST = b"sha256:"  # of all that stands before it in the file
+LENGTH = len(DIGEST) + 64
+PARTS = {
+    "config",
+    "constants",
+    "state_dict",
+    "optimizer_states",
+    "loops",
+    "callbacks",
+    "global_step",
+}
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Write each checkpoint beside its place, to the disk, and move it there.
+    """Write each checkpoint beside its place, to the disk, and move it there; verify what is read.
 
     Lightning writes to the folder for temporary files first, and copies where that is on another file
     system: a kill while it copies leaves half a checkpoint, and none besides.
@@ -24,45 +37,77 @@ class AtomicCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        assert storage_options is None
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with replacing(Path(path)) as file:
-            torch.save(checkpoint, file)
+        """Write a checkpoint; storage_options={"earlier": n} keeps n of those before, see `replacing`.
+
+        Raises:
+            Unwritable: the file system refuses; what was there before stays.
+        """
+        place, content = Path(path), sealed(checkpoint)
+        with writing(place):
+            place.parent.mkdir(
+                exist_ok=True
+            )  # not its parents: a run folder that has gone stays gone
+        with replacing(place, **(storage_options or {})) as file:
+            file.write(content)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return unsealed(Path(path).read_bytes())
+
+
+def sealed(checkpoint: dict[str, Any]) -> bytes:
+    """Return the file of a checkpoint: torch's zip archive, with a digest as its comment."""
+    buffer = io.BytesIO()  # torch itself breaks down on a disk that is full
+    torch.save(checkpoint, buffer)
+    archive = buffer.getvalue()
+    assert archive.endswith(b"\0\0")  # the length of a comment: none
+    archive = archive[:-2] + LENGTH.to_bytes(2, "little")
+    return archive + DIGEST + hashlib.sha256(archive).hexdigest().encode()
+
+
+def unsealed(content: bytes) -> dict[str, Any]:
+    """Return the checkpoint that a file holds, on the CPU, weights and plain values only.
+
+    Raises:
+        Exception: of many kinds; the file is damaged, or something else.
+    """
+    if not is_intact(content):
+        raise zipfile.BadZipFile("its check sum is wrong")
+    loaded: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return loaded
+
+
+def is_intact(content: bytes) -> bool:
+    """Tell whether a checkpoint's file is as it was written.
+
+    Those of earlier versions have no digest, but the archive's own check sums of the parts.
+    """
+    if DIGEST in content[-LENGTH:]:
+        archive, _, digest = content.rpartition(DIGEST)
+        return hashlib.sha256(archive).hexdigest().encode() == digest
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        return parts.testzip() is None
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint onto the CPU, weights and plain values only.
 
     Raises:
-        ValueError: there is none at the path, or it was not written by this project.
+        ValueError: there is none at the path, it is damaged, or it was not written by this project.
     """
     if not Path(path).is_file():
         raise ValueError(f"ckpt_path={path} is not a file: name the last.ckpt of a run folder")
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = unsealed(Path(path).read_bytes())
+        if missing := PARTS - checkpoint.keys():
+            raise KeyError(*missing)
         checkpoint["config"]["algo"]["_target_"]
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+    except Exception as error:  # a damaged archive has many ways to fail
         raise ValueError(
-            f"ckpt_path={path} is not a checkpoint of firstorder, or is cut off"
+            f"ckpt_path={path} is not a checkpoint of firstorder, or is damaged or cut off"
+            f" ({' '.join(str(error).split())[:80] or type(error).__name__})"
         ) from error
-    return checkpoint
-
-
-def read_resumable(path: str, config: dict[str, Any]) -> dict[str, Any]:
-    """Load a checkpoint that a run with these settings can go on from.
-
-    Raises:
-        ValueError: there is none, or it was written by another algorithm or for another network.
-    """
-    checkpoint = read_checkpoint(path)
-    then = checkpoint["config"]
-    for key, what in ("algo._target_", "algorithm"), ("model", "network"), ("seed", "seed"):
-        before, now = (OmegaConf.select(OmegaConf.create(c), key) for c in (then, config))
-        if before != now:
-            raise ValueError(
-                f"ckpt_path={path} was written with another {what}: {key}={before}, and this run has"
-                f" {now}; resume with the settings of its config.yaml"
-            )
     return checkpoint
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PATIENCE = 10.0  # seconds to wait for a first answer; W&B itself would try for minutes
+LAST_PATIENCE = (
+    "30"  # seconds to wait at the end of a run for what is not uploaded; W&B would wait on
+)
 
 
 @rank_zero_only
@@ -20,6 +23,7 @@ def start(**how: Any) -> "wandb.Run":
     """Start a run online, or offline where there is no account or no answer."""
     import wandb
 
+    os.environ.setdefault("WANDB_FINISH_TIMEOUT", LAST_PATIENCE)
     if not is_offline():
         if (answer := reach_server()) is None:
             try:

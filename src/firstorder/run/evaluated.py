@@ -41,6 +41,15 @@ class EvaluatedLearner(LearnedState):
         )
         self._curve: TaskScores | None = None
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["validated"] = tuple(self.validated or ())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        if self._trainer is not None and checkpoint.get("validated"):  # a training goes on
+            self.validated = TaskScores(*checkpoint["validated"])
+
     def adapt(self, task: Episode) -> Tensor:
         """Return the weights, (d,), that evaluation's inner loop reaches on one task of floats."""
         return self.evaluator.adapt(self.meta, self.inner_state, task)

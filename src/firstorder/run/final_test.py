@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lightning import Trainer
 
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.run.atomic import write_json
+from firstorder.run.atomic import replacing, write_json, writing
 from firstorder.run.learner import MetaLearner
 from firstorder.run.metrics_file import STEP, read_rows
 from firstorder.run.record import results, show, with_diverged
@@ -44,11 +44,14 @@ def final_test(
         test=test,
         adaptation=learner.adaptation_curve,
     )
-    write_json(run.folder / "results.json", record)
     figures = draw(learner, datamodule, record["adaptation"], run.folder / "metrics.csv")
-    (run.folder / "figures").mkdir(exist_ok=True)
+    pictures = run.folder / "figures"
+    with writing(pictures):
+        pictures.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        figure.savefig(run.folder / "figures" / f"{name}.png", dpi=150)
+        with replacing(pictures / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=150)
+    write_json(run.folder / "results.json", record)  # last: where it lies, a run has finished
     if run.wandb:
         run.wandb.add_test(record, figures)
         if run.job_type == "train":

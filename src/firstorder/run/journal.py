@@ -40,6 +40,9 @@ class Journal:
         iteration: outer iterations done.
         max_steps: outer iterations to do.
         train_seconds: time behind them, over all legs.
+        rate: outer iterations a second, validation included, of this leg; None until it is known.
+        expected_end: when training will be done at this rate; None otherwise.
+        due_within: seconds after `updated` within which a run that is alive writes again.
         interruptions: legs that ended before their last iteration.
         wandb_id: the Weights & Biases run, which the next leg goes on with.
     """
@@ -56,6 +59,9 @@ class Journal:
     iteration: int = 0
     max_steps: int = 0
     train_seconds: float = 0.0
+    rate: float | None = None
+    expected_end: str | None = None
+    due_within: float = 1800.0  # data may have to be fetched and prepared
     interruptions: int = 0
     wandb_id: str | None = None
 
@@ -87,5 +93,6 @@ def open_journal(folder: Path, command: list[str], job_type: str, goes_on: bool)
     before = read_journal(folder) if goes_on else None
     journal = before or Journal(folder, command, job_type)
     journal.command, journal.status, journal.error = command, "running", None
+    journal.rate, journal.expected_end, journal.due_within = None, None, Journal.due_within
     journal.commit, journal.dirty = git_state()
     return journal

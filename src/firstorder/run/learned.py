@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import torch
 from lightning import LightningModule
-from torch import nn
+from torch import Tensor, nn
 
 from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.inner_optimizer import State
@@ -84,8 +84,10 @@ class LearnedState(LightningModule):
         """Put back what is not learnt; a training run goes on with the same only.
 
         Raises:
-            ValueError: the frozen parameters are others than those of the checkpoint.
+            ValueError: the frozen parameters, or the shapes of what is learnt, are others than those of
+                the checkpoint.
         """
+        self._check_shapes(checkpoint)
         then, now = checkpoint["constants"], self.network.constants()
         if self._trainer is not None and then.keys() == now.keys():
             for name, tensor in now.items():
@@ -95,6 +97,26 @@ class LearnedState(LightningModule):
                         f" {type(self.network.module).__name__} differs; resume with the same network"
                     )
         self.network.set_constants(then)
+
+    def _check_shapes(self, checkpoint: dict[str, Any]) -> None:
+        """Make sure that what a checkpoint holds has a place here, the outer optimiser's state too."""
+        parameters = list(self.meta_parameters.values())
+        moments = {
+            f"optimizer_states.{name}.{index}": (tensor, parameters[index])
+            for states in checkpoint.get("optimizer_states", [])
+            for index, state in states["state"].items()
+            for name, tensor in state.items()
+            if isinstance(tensor, Tensor) and tensor.dim() and index < len(parameters)
+        }
+        then, now = checkpoint["state_dict"], self.state_dict()
+        learnt = {name: (then.get(name), now.get(name)) for name in {**then, **now}}
+        for name, (tensor, place) in {**learnt, **moments}.items():
+            shapes = [None if t is None else tuple(t.shape) for t in (tensor, place)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"the checkpoint does not fit this run: {name} has the shape {shapes[0]} in it and"
+                    f" {shapes[1]} here; use the settings that it was written with"
+                )
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Take over everything that a checkpoint remembers of what was learnt."""

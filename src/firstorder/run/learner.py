@@ -1,8 +1,7 @@
 """The outer loop, as a LightningModule around an algorithm and what it learns."""
 
 import gc
-import math
-from collections.abc import Iterable
+import logging
 from typing import Any
 
 import torch
@@ -10,14 +9,21 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.meta_gradient import MetaGradient
 from firstorder.run.evaluated import EvaluatedLearner
+from firstorder.run.idle_gpu import advice
+from firstorder.run.look_back import (
+    ON_GPU,
+    Iteration,
+    NotFiniteError,
+    are_finite,
+    first_bad,
+    put_back,
+    remember,
+)
 from firstorder.run.ranks import average_over_ranks
 from firstorder.task.episode import Episode
 
-
-class NotFiniteError(ValueError):
-    """Training diverged; the weights are still those before the bad iteration."""
+logger = logging.getLogger(__name__)
 
 
 class MetaLearner(EvaluatedLearner):
@@ -27,13 +33,22 @@ class MetaLearner(EvaluatedLearner):
         arguments, keywords: of `EvaluatedLearner`: algorithm, module and kind; outer_steps, evaluation
             and config.
         log_every: outer iterations between two lines of metrics.
+        look_back: outer iterations after which it is found out whether they were finite; one, or some
+            on a GPU, where None.
     """
 
-    def __init__(self, *arguments: Any, log_every: int = 50, **keywords: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        log_every: int = 50,
+        look_back: int | None = None,
+        **keywords: Any,
+    ) -> None:
         super().__init__(*arguments, **keywords)
         self.automatic_optimization = False
-        self.log_every = log_every
-        self._losses: list[Tensor] = []
+        self.log_every, self.look_back = log_every, look_back
+        self._losses: list[Tensor] = []  # of the iterations since the last line of metrics
+        self._unseen: list[Iteration] = []  # the last of them, which may not be finite
 
     def setup(self, stage: str = "") -> None:
         """Make sure that the network takes what the data give.
@@ -65,7 +80,19 @@ class MetaLearner(EvaluatedLearner):
         )
         return built
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.make_sure_finite()
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["losses"] = list(self._losses)  # of the line of metrics that comes next
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self._losses = [losses.to(self.device) for losses in checkpoint.get("losses", [])]
+
     def on_train_start(self) -> None:
+        is_told = self.device.type == "cuda" and self.trainer.is_global_zero
+        if is_told and (sentence := advice(self.algorithm)):
+            logger.info(sentence)
         gc.unfreeze()  # what an earlier run of this process left
         gc.collect()
         gc.freeze()  # what was made until now lives on: looking through it costs a tenth of a second
@@ -79,43 +106,65 @@ class MetaLearner(EvaluatedLearner):
             share = len(tasks.support_x) / self.algorithm.meta_batch_size
             gradient = average_over_ranks(gradient, share)
         direction = gradient.direction
-        if not are_finite(direction.values()):
-            raise self._diverged_at(gradient)
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         for group in optimizer.param_groups:
             group["lr"] = self.algorithm.outer_lr_at(context)
-        before = {name: tensor.clone() for name, tensor in self.meta.items()}
+        before = remember(self.trainer, optimizer.optimizer, self.meta, self.inner_state)
         for name, parameter in self.meta_parameters.items():
             parameter.grad = direction[name]
         optimizer.step()
-        if not are_finite(self.meta.values()):  # the step was too long for a float
-            for name, tensor in self.meta.items():
-                tensor.copy_(before[name])
-            raise self._diverged_at(gradient)
-        for index, tensor in enumerate(gradient.state):
-            setattr(self, f"inner_state_{index}", tensor)
-        self._log_losses(gradient.first_loss, gradient.last_loss)
+        self.set_inner_state(gradient.state)
+        self._losses.append(torch.stack([gradient.first_loss, gradient.last_loss]))
+        is_finite = are_finite([*direction.values(), *self.meta.values()])
+        self._unseen.append(Iteration(before, is_finite, self._losses[-1]))
+        is_logged = self.global_step % self.log_every == 0 or self.global_step == self.outer_steps
+        if is_logged or len(self._unseen) >= (self.look_back or self._usual_look_back):
+            self.make_sure_finite()
+        if is_logged:
+            self._log_losses()
 
-    def _diverged_at(self, gradient: MetaGradient) -> NotFiniteError:
+    @property
+    def _usual_look_back(self) -> int:
+        return ON_GPU if self.device.type == "cuda" else 1
+
+    def make_sure_finite(self) -> None:
+        """Look at the iterations that nobody has looked at.
+
+        Raises:
+            NotFiniteError: one is not finite; it and what came after are undone.
+        """
+        if error := self.undo_if_not_finite():
+            raise error
+
+    def undo_if_not_finite(self) -> NotFiniteError | None:
+        """Undo everything from the first iteration on that is not finite; return what is to be said."""
+        place, unseen = first_bad(self._unseen), self._unseen
+        self._unseen = []
+        if place is None:
+            return None
+        (before, _, losses), optimizer = unseen[place], self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        put_back(before, self.trainer, optimizer.optimizer, self.meta)
+        self.set_inner_state(before.state)
+        del self._losses[place - len(unseen) :]
+        first, last = losses.tolist()
         return NotFiniteError(
-            f"the update of outer iteration {self.global_step} is not finite (inner loss"
-            f" {gradient.first_loss.item():.3g} an example at the first step,"
-            f" {gradient.last_loss.item():.3g} at the last): lower algo.inner_lr or algo.outer_lr; the"
-            " weights before it are kept"
+            f"the update of outer iteration {before.iteration} is not finite (inner loss {first:.3g} an"
+            f" example at the first step, {last:.3g} at the last): lower algo.inner_lr or"
+            " algo.outer_lr; the weights before it are kept"
         )
 
-    def _log_losses(self, first: Tensor, last: Tensor) -> None:
+    def on_validation_start(self) -> None:
+        self.make_sure_finite()
+
+    def on_train_end(self) -> None:
+        self.make_sure_finite()
+
+    def _log_losses(self) -> None:
         """Log means over the last iterations, now and then: one call costs Lightning a millisecond."""
-        self._losses.append(torch.stack([first, last]))
-        if self.global_step % self.log_every == 0 or self.global_step == self.outer_steps:
-            before, after = torch.stack(self._losses).mean(0).tolist()
-            self._losses.clear()
-            losses = {"train/loss_before": before, "train/loss_after": after}
-            done = self.context(self.global_step - 1)
-            self._log(losses, {"train/outer_lr": self.algorithm.outer_lr_at(done)})
-
-
-def are_finite(tensors: Iterable[Tensor]) -> bool:
-    """Tell whether no tensor holds NaN or infinity, in one pass over each."""
-    return all(math.isfinite(tensor.sum()) for tensor in tensors)
+        before, after = torch.stack(self._losses).mean(0).tolist()
+        self._losses.clear()
+        losses = {"train/loss_before": before, "train/loss_after": after}
+        done = self.context(self.global_step - 1)
+        self._log(losses, {"train/outer_lr": self.algorithm.outer_lr_at(done)})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.loggers import WandbLogger
 
-from firstorder.run.connection import start
+from firstorder.run.connection import reach_server, start
 from firstorder.run.wandb_content import STEP, adaptation, last_iteration, means, test_table
 
 if TYPE_CHECKING:
@@ -42,16 +42,22 @@ class WeightsAndBiases:
     ) -> None:
         self.folder = folder
         named = {key: shortened(settings.get(key)) for key in ("group", "name")}
-        self.run: wandb.Run | None = start(
-            dir=str(folder), id=run_id, resume="allow", tags=tags, job_type=job_type,
-            config=config, **{**settings, **named},
-        )  # fmt: skip
+        self._given = {
+            "dir": str(folder), "resume": "allow", "tags": tags, "job_type": job_type,
+            "config": config, **settings, **named,
+        }  # fmt: skip
+        self.run: wandb.Run | None = None
+        self._was_cut_off = False
+        self._open(run_id)
+        self.logger = WandbLogger(experiment=self.run)
+
+    def _open(self, run_id: str | None) -> None:
+        self.run = start(id=run_id, **self._given)
         if self.run:
             self.run.define_metric(STEP)
             for prefix in ALONG:  # on one axis, whatever else is logged between
                 self.run.define_metric(prefix, step_metric=STEP, step_sync=True)
             self.run.define_metric("adaptation/*", step_metric="adaptation/inner_step")
-        self.logger = WandbLogger(experiment=self.run)
 
     @property
     def run_id(self) -> str | None:
@@ -63,6 +69,13 @@ class WeightsAndBiases:
         if self.run:
             self.run.config.update(found, allow_val_change=True)  # by a leg with newer code
 
+    def go_on_offline(self) -> None:
+        """Begin another leg, offline, if the server has gone: tables and artifacts would wait for it."""
+        if self.run and not self.run.offline and reach_server():
+            self.run.finish()
+            self._was_cut_off = True
+            self._open(self.run_id)
+
     def add_test(self, results: dict[str, Any], figures: dict[str, "Figure"]) -> None:
         """Put the final test into the run: means, a table, the adaptation curve, figures.
 
@@ -72,6 +85,7 @@ class WeightsAndBiases:
         """
         import wandb
 
+        self.go_on_offline()
         if self.run is None:
             return
         curve, drawn = adaptation(results["adaptation"])
@@ -105,7 +119,8 @@ class WeightsAndBiases:
         offline = self.run.offline
         self.run.finish(exit_code=int(failed))
         if offline:
-            legs = self.folder / "wandb" / f"offline-run-*-{self.run.id}"
+            kind = "*run" if self._was_cut_off else "offline-run"
+            legs = self.folder / "wandb" / f"{kind}-*-{self.run.id}"
             print(f"Weights & Biases is offline; upload with: wandb sync {legs}")
 
 

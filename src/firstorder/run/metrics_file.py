@@ -9,7 +9,7 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
 
-from firstorder.run.atomic import replacing
+from firstorder.run.atomic import replacing, writing
 
 STEP = "step"
 
@@ -53,7 +53,7 @@ class MetricsFile(Logger):
         if any(name not in self._columns for name in row):
             self._rewrite([*read_rows(self.path), row])
             return
-        with self.path.open("a", newline="") as file:
+        with writing(self.path), self.path.open("a", newline="") as file:
             file.write(line([row.get(name, "") for name in self._columns]))
 
     @rank_zero_only

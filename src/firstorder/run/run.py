@@ -9,8 +9,10 @@ from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
 from firstorder.data.datamodule import EpisodeDataModule
+from firstorder.run.atomic import Unwritable
 from firstorder.run.callbacks import TrainingTime
 from firstorder.run.describe import DescribeRun, tags_of
+from firstorder.run.heartbeat import Heartbeat
 from firstorder.run.journal import open_journal
 from firstorder.run.learner import MetaLearner
 from firstorder.run.loggers import WeightsAndBiases
@@ -18,7 +20,9 @@ from firstorder.run.metrics_file import MetricsFile
 from firstorder.run.origin import Origin, origin_of
 from firstorder.run.provenance import forget_peak_memory
 from firstorder.run.ranks import LostRankError, is_lost_rank
-from firstorder.run.trainer import CHECKPOINTS, LAST, TrainerConfig, build_trainer
+from firstorder.run.saving import LAST, SaveCheckpoints
+from firstorder.run.trainer import CHECKPOINTS, TrainerConfig, build_trainer
+from firstorder.signals import stop_signals
 
 
 class Run:
@@ -68,7 +72,11 @@ class Run:
     def trainer(self, learner: MetaLearner, datamodule: EpisodeDataModule) -> Trainer:
         """Open the loggers, and build the Trainer that logs to them."""
         first = self.first_step if self.goes_on else 0
-        callbacks: list[Callback] = [self.time, Origin(self.journal)]
+        callbacks: list[Callback] = [
+            self.time,
+            Heartbeat(self.journal, self.time),
+            Origin(self.journal),
+        ]
         loggers: list[Logger] = [MetricsFile(self.folder / "metrics.csv", first)]
         if settings := self.config["logger"]["wandb"]:
             self.wandb = WeightsAndBiases(
@@ -90,6 +98,19 @@ class Run:
             monitor_every=self.config["eval"]["monitor_every"],
         )
 
+    def train(self, trainer: Trainer, learner: MetaLearner, datamodule: EpisodeDataModule) -> None:
+        """Fit, from `ckpt_path` on if there is one, and keep the checkpoint of the last iteration.
+
+        Raises:
+            Stopped: a signal asked to; the checkpoint of the last iteration is written.
+        """
+        (saver,) = (c for c in trainer.checkpoint_callbacks if isinstance(c, SaveCheckpoints))
+        try:
+            trainer.fit(learner, datamodule, ckpt_path=self.config["ckpt_path"])
+            saver.finish(trainer)
+        finally:
+            stop_signals.defer(False)
+
     def __enter__(self) -> Self:
         forget_peak_memory()
         self.journal.write()
@@ -104,9 +125,14 @@ class Run:
         status = status_of(error)
         lost = LostRankError() if is_lost_rank(error) else None
         reason = " ".join(str(lost or error).split()) or type(error).__name__
-        self.journal.write(status=status, error=reason if status == "failed" else None)
-        if self.wandb:
-            self.wandb.close(failed=error is not None)
+        try:
+            self.journal.write(status=status, error=reason if status == "failed" else None)
+        except Unwritable:
+            if error is None:  # else its sentence is told
+                raise
+        finally:
+            if self.wandb:
+                self.wandb.close(failed=error is not None)
         if lost:
             raise lost from error
 

@@ -6,34 +6,33 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from firstorder.run.callbacks import CompileInnerLoop, SaveBeforeDying
 from firstorder.run.checkpoint import AtomicCheckpoints
 from firstorder.run.progress import OuterProgress
 from firstorder.run.ranks import Ranks, environment
-from firstorder.settings import Count, CountOrZero, Processes, check_fields
+from firstorder.run.saving import LAST, SaveCheckpoints
+from firstorder.settings import Count, CountOrZero, Minutes, Processes, check_fields
 
-CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
+CHECKPOINTS = "checkpoints"
 
-# What Lightning says of itself at every start, of a run folder that Hydra has made, of a checkpoint
-# that holds the weights after the step (as it should), of a run of no iterations, and of a resume (our
-# loader starts at the iteration that is next). Scores are gathered from all ranks before they are
+# What Lightning says of itself at every start, of a run folder that Hydra has made, of a run of no
+# iterations, and of a resume (our loader starts at the iteration that is next, and a checkpoint of an
+# earlier version was written by another callback). Scores are gathered from all ranks before they are
 # logged.
 for part in "lightning.pytorch", "lightning.fabric":
     logging.getLogger(part).setLevel(logging.WARNING)
 for said in (
     "Experiment logs directory",
     "`isinstance.treespec, LeafSpec",
-    "Using ModelCheckpoint with manual optimization",
     "Total length of `",
     r"It is recommended to use `self.log\(",
-    "Checkpoint directory .* exists and is not empty",
+    "Be aware that when using `ckpt_path`",
     "You're resuming from a checkpoint that ended before the epoch ended",
 ):
     warnings.filterwarnings("ignore", message=said)
@@ -47,9 +46,14 @@ class HardwareConfig:
         accelerator, devices, num_nodes, strategy: as Lightning's Trainer takes them.
         threads: CPU threads of a process; torch's choice where None.
         progress: show a progress bar.
-        compile: "always" or "never" run the inner loop in machine code; "auto" does where it pays.
-        matmul: torch's precision of products of float32 on a GPU: "highest", or "high" for TF32, or
-            "medium" for bfloat16.
+        compile: "always" or "never" run the inner loop in machine code, or as recordings on a GPU; "auto"
+            does where it pays.
+        convolutions: those of many tasks at once on a GPU: "products" of matrices, or the "library"'s,
+            which takes tasks for groups. Without recordings they are the library's.
+        matmul: torch's precision of products and convolutions of float32 on a GPU: "highest", or "high"
+            for TF32, or "medium" for bfloat16 products.
+        deterministic: let torch use deterministic kernels only, so that a GPU gives the same bits each
+            time; on a processor, compute on one thread, as torch's sums depend on their number.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
@@ -59,7 +63,9 @@ class HardwareConfig:
     threads: Processes | None = None
     progress: bool = True
     compile: Literal["auto", "always", "never"] = "auto"
+    convolutions: Literal["products", "library"] = "products"
     matmul: Literal["highest", "high", "medium"] = "highest"
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, "trainer")
@@ -75,12 +81,16 @@ class TrainerConfig(HardwareConfig):
             float16 would need its losses scaled.
         log_every: outer iterations between two lines of metrics.
         checkpoint_every: outer iterations between two checkpoints.
+        checkpoint_minutes: the longest time between two; None for any.
+        checkpoints_kept: how many of the last ones stay, besides the best by validation.
     """
 
     max_steps: CountOrZero = 1000
     precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
     log_every: Count = 50
     checkpoint_every: Count = 1000
+    checkpoint_minutes: Minutes | None = 5.0
+    checkpoints_kept: Count = 2
 
 
 def build_trainer(
@@ -104,20 +114,29 @@ def build_trainer(
         ValueError: there is no GPU where one is asked for.
     """
     torch.set_float32_matmul_precision(config.matmul)
+    torch.backends.cudnn.allow_tf32 = (
+        config.matmul != "highest"
+    )  # else convolutions take TF32 anyway
     if config.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise ValueError(
             f"trainer.accelerator={config.accelerator}, but torch finds no GPU here: set"
             " trainer.accelerator=cpu, or install a CUDA build of torch"
         )
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    used = [*callbacks, CompileInnerLoop(config.compile)]
+    on_gpu = torch.cuda.is_available() and config.accelerator != "cpu"
+    threads = 1 if config.deterministic and not on_gpu else config.threads
+    if threads:
+        torch.set_num_threads(threads)
+    used = [*callbacks, CompileInnerLoop(config.compile, config.convolutions)]
     if folder is not None:
-        keep_last: dict[str, Any] = {"filename": "last", "enable_version_counter": False}
-        kept = folder / CHECKPOINTS
+        saved = folder / CHECKPOINTS
         used += [
-            ModelCheckpoint(kept, every_n_train_steps=config.checkpoint_every, **keep_last),
-            SaveBeforeDying(kept / LAST),
+            SaveCheckpoints(
+                saved,
+                every=config.checkpoint_every,
+                minutes=config.checkpoint_minutes,
+                kept=config.checkpoints_kept,
+            ),
+            SaveBeforeDying(saved / LAST),
         ]
     if config.progress:
         used.append(OuterProgress(refresh_every=max(1, config.log_every // 5)))
@@ -138,6 +157,7 @@ def build_trainer(
         num_nodes=config.num_nodes,
         strategy="auto" if is_alone else Ranks(),
         precision=config.precision,
+        deterministic=config.deterministic,
         log_every_n_steps=config.log_every,
         check_val_every_n_epoch=None,
         val_check_interval=monitor_every or None,

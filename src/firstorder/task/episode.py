@@ -40,7 +40,11 @@ class Episode(NamedTuple):
     def support_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut the support set into its mini-batches, (inputs, labels); of each task, where batched."""
         indices = self.batch_indices
-        tasks = () if indices.dim() == 2 else (torch.arange(len(indices))[:, None],)
+        tasks = (
+            ()
+            if indices.dim() == 2
+            else (torch.arange(len(indices), device=indices.device)[:, None],)
+        )
         for rows in indices.unbind(-2):
             yield self.support_x[*tasks, rows], self.support_y[*tasks, rows]
 

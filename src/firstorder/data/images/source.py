@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -161,11 +162,26 @@ class ImageSource(ABC):
         self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
     ) -> Task:
         """Draw one task, see `Split.draw`; a size that is new is checked first."""
-        size = split, ways, shots, query_shots
+        self._check_new(split, ways, shots, query_shots)
+        return self._splits[split].draw(self._opened().pixels, rng, ways, shots, query_shots)
+
+    def draw_places(
+        self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
+    ) -> Task:
+        """Draw the same task as places of images; only where nothing is changed in them at random."""
+        assert not self.augmentations
+        self._check_new(split, ways, shots, query_shots)
+        return self._splits[split].draw_places(rng, ways, shots, query_shots)
+
+    def _check_new(self, *size: Any) -> None:
         if size not in self._possible:
             self.check(*size)
             self._possible.add(size)
-        return self._splits[split].draw(self._opened().pixels, rng, ways, shots, query_shots)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """All images, (images, C, H, W) uint8, mapped from the cache."""
+        return self._opened().pixels
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the pixels behind when pickled for another process, which maps them itself."""

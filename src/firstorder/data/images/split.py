@@ -10,6 +10,9 @@ from firstorder.data.images.cache import Cache
 from firstorder.data.sample import sample_without_replacement
 from firstorder.data.source import Task
 
+TURNS = (
+    4  # quarter turns of an image; a place is TURNS times its number, plus how often it is turned
+)
 Rotation = Callable[[np.ndarray], np.ndarray]
 # Rotate (..., H, W) by 0, 90, 180 and 270 degrees, counter-clockwise, as np.rot90 does but faster.
 ROTATIONS: tuple[Rotation, ...] = (
@@ -57,17 +60,35 @@ class Split:
             (ways * shots, C, H, W) uint8 images class after class, labelled in the order of draw;
             the query images likewise.
         """
-        classes = sample_without_replacement(rng, np.array([len(self.starts)]), ways)[0]
-        within = sample_without_replacement(rng, self.counts[classes], shots + query_shots)
-        images = self.starts[classes, None] + within
-        rotations = self.rotations[classes].tolist()
-        labels = np.arange(ways)
+        images, rotations = self._choose(rng, ways, shots + query_shots)
+        labels, turns = np.arange(ways), rotations.tolist()
         return Task(
-            self._read(pixels, images[:, :shots], rotations, rng),
+            self._read(pixels, images[:, :shots], turns, rng),
             labels.repeat(shots),
-            self._read(pixels, images[:, shots:], rotations, rng),
+            self._read(pixels, images[:, shots:], turns, rng),
             labels.repeat(query_shots),
         )
+
+    def draw_places(
+        self, rng: np.random.Generator, ways: int, shots: int, query_shots: int
+    ) -> Task:
+        """Draw the task that `draw` would, and return the places of its images instead: int64, (n,)."""
+        images, rotations = self._choose(rng, ways, shots + query_shots)
+        places, labels = TURNS * images + rotations[:, None], np.arange(ways)
+        return Task(
+            places[:, :shots].ravel(),
+            labels.repeat(shots),
+            places[:, shots:].ravel(),
+            labels.repeat(query_shots),
+        )
+
+    def _choose(
+        self, rng: np.random.Generator, ways: int, number: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw classes and images: their numbers, (ways, number), and each class's rotation, (ways,)."""
+        classes = sample_without_replacement(rng, np.array([len(self.starts)]), ways)[0]
+        within = sample_without_replacement(rng, self.counts[classes], number)
+        return self.starts[classes, None] + within, self.rotations[classes]
 
     def _read(
         self,

@@ -1,0 +1,90 @@
+"""Where runs stand, told by their folders alone: running, stalled, finished, failed, interrupted."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from firstorder.results.run_folders import RECORD, STATUS, run_folders
+
+ORDER = ("running", "stalled", "failed", "interrupted", "unknown", "finished")
+DUE_WITHIN = 60.0  # seconds, where run.json does not say it
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands.
+
+    Attributes:
+        run: its folder.
+        state: one of `ORDER`. "stalled" says that it is running, and gave no sign of life for longer than
+            it said it would: it was killed, or hangs. "unknown": the folder has no run.json.
+        job: "train" or "eval".
+        iteration, max_steps: outer iterations done and to do.
+        rate: outer iterations a second; the mean over all legs where it has ended.
+        expected_end: when training will be done, ISO 8601.
+        silent: seconds since its last sign of life.
+        error: the sentence that a failed run ended with.
+    """
+
+    run: str
+    state: str
+    job: str | None = None
+    iteration: int = 0
+    max_steps: int = 0
+    rate: float | None = None
+    expected_end: str | None = None
+    silent: float | None = None
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        return asdict(self)
+
+
+def find_statuses(paths: Sequence[Path], now: datetime | None = None) -> list[RunStatus]:
+    """Return where all runs at and below the paths stand, those that run first.
+
+    Raises:
+        ValueError: a path is not a folder.
+    """
+    now = now or datetime.now(UTC)
+    found = [status_of(folder, name, now) for name, folder in run_folders(paths).items()]
+    return sorted(found, key=lambda status: (ORDER.index(status.state), status.run))
+
+
+def status_of(folder: Path, name: str, now: datetime) -> RunStatus:
+    """Return where the run of a folder stands at the time `now`."""
+    journal = read_status(folder)
+    if not journal:
+        return RunStatus(name, "finished" if (folder / RECORD).is_file() else "unknown")
+    state = str(journal.get("status"))
+    updated = journal.get("updated")
+    silent = (now - datetime.fromisoformat(updated)).total_seconds() if updated else None
+    if state == "running" and silent is not None and silent > journal.get("due_within", DUE_WITHIN):
+        state = "stalled"
+    iteration, seconds = journal.get("iteration", 0), journal.get("train_seconds", 0.0)
+    is_on = state == "running"
+    mean = iteration / seconds if seconds else None
+    return RunStatus(
+        run=name,
+        state=state if state in ORDER else "unknown",
+        job=journal.get("job_type"),
+        iteration=iteration,
+        max_steps=journal.get("max_steps", 0),
+        rate=journal.get("rate") if is_on else mean,
+        expected_end=journal.get("expected_end") if is_on else None,
+        silent=silent,
+        error=journal.get("error"),
+    )
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Return what run.json says, nothing where it is missing or cannot be read."""
+    try:
+        content = json.loads((folder / STATUS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,121 @@
+"""What a run goes on from: the newest checkpoint that is whole, written with the same settings."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from firstorder.algo import Reptile
+from firstorder.cli.commands import CONF
+from firstorder.cli.resuming import newest_intact, read_resumable
+from firstorder.cli.schema import register
+from firstorder.model import MLP
+from firstorder.run.checkpoint import PARTS, AtomicCheckpoints
+from firstorder.run.learner import MetaLearner
+from firstorder.task import Regression
+from tests.run.test_learner import SETTINGS
+
+
+@pytest.fixture(scope="module")
+def config() -> DictConfig:
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", ["data=sinusoid", "algo.inner_lr=0.02", "logger=csv"])
+    OmegaConf.resolve(cfg)
+    return cfg
+
+
+def changed(cfg: DictConfig, **changes: Any) -> DictConfig:
+    cfg = cfg.copy()
+    for key, value in changes.items():
+        OmegaConf.update(cfg, key, value)
+    return cfg
+
+
+def write(path: Path, step: int = 0, **parts: Any) -> Path:
+    config = {"algo": {"_target_": "firstorder.algo.Reptile"}}
+    checkpoint = {**{key: {} for key in PARTS}, "global_step": step, "config": config, **parts}
+    AtomicCheckpoints().save_checkpoint(checkpoint, path, {"earlier": 3})
+    return path
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def test_the_newest_that_is_whole_is_taken_and_the_damaged_is_named_and_put_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert newest_intact(last) is None
+    for step in range(3):
+        write(last, step)
+    assert newest_intact(last) == last
+    damage(last)
+    with caplog.at_level(logging.WARNING):
+        assert newest_intact(last) == last.with_name("last-1.ckpt")
+    assert str(last) in caplog.text
+    assert "damaged" in caplog.text
+    assert sorted(p.name for p in last.parent.iterdir()) == [
+        "damaged-last.ckpt", "last-1.ckpt", "last-2.ckpt",
+    ]  # fmt: skip
+    for path in last.parent.glob("last-*"):
+        damage(path)
+    with pytest.raises(ValueError, match=r"no checkpoint in .* can be read"):
+        newest_intact(last)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told", "can_be_taken"),
+    [
+        ("algo.inner_lr", 0.5, "algo.inner_lr=0.02, and this run has 0.5", True),
+        ("data.train_shots", 7, "data.train_shots=50, and this run has 7", True),
+        ("seed", 3, "seed=0, and this run has 3", True),
+        (
+            "data.source._target_",
+            "my.Source",
+            "data.source._target_=firstorder.data.Sinusoid",
+            True,
+        ),
+        ("algo.outer_optimizer", "Adam", "algo.outer_optimizer=SGD, and this run has Adam", False),
+        ("algo._target_", "my.Algorithm", "algo._target_=firstorder.algo.Reptile", False),
+        ("model.hidden", [8], "model.hidden=[64, 64], and this run has [8]", False),
+    ],
+)
+def test_other_settings_are_refused_by_name(
+    config: DictConfig, key: str, value: Any, told: str, can_be_taken: bool, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "last.ckpt", config=OmegaConf.to_container(config))
+    now = changed(config, ckpt_path=str(path), **{key: value})
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read_resumable(now)
+    now = changed(now, allow_changes=True)
+    if can_be_taken:
+        assert read_resumable(now)
+    else:
+        with pytest.raises(ValueError, match=re.escape(told)):
+            read_resumable(now)
+
+
+def test_what_does_not_move_the_weights_may_be_others(config: DictConfig, tmp_path: Path) -> None:
+    path = write(tmp_path / "last.ckpt", config=OmegaConf.to_container(config))
+    others = {"eval.tasks": 3, "trainer.max_steps": 7, "trainer.threads": 2, "data.shots": 2}
+    assert read_resumable(changed(config, ckpt_path=str(path), **others))
+
+
+def test_what_does_not_fit_the_network_is_named() -> None:
+    learner = MetaLearner(Reptile(**SETTINGS), MLP(hidden=[8]), Regression(), outer_steps=1)
+    checkpoint: dict[str, Any] = {"state_dict": learner.state_dict()}
+    learner.on_save_checkpoint(checkpoint)
+    learner.restore(checkpoint)
+    moments = {"optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(3)}}}]}
+    with pytest.raises(ValueError, match=r"exp_avg\.0 has the shape \(3,\)"):
+        learner.restore({**checkpoint, **moments})
+    state = {**learner.state_dict(), "meta_parameters.phi": torch.zeros(3)}
+    with pytest.raises(ValueError, match=r"phi has the shape \(3,\) in it"):
+        learner.restore({**checkpoint, "state_dict": state})
