@@ -1,5 +1,7 @@
 """Tell your own classes apart: python src/adapt.py ckpt_path=... support=FOLDER query=FOLDER."""
 
+import firstorder.starting  # noqa: F401 # isort: skip
+
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig

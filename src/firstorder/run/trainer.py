@@ -30,7 +30,7 @@ for part in "lightning.pytorch", "lightning.fabric":
 for said in (
     "Experiment logs directory",
     "`isinstance.treespec, LeafSpec",
-    "Total length of `CombinedLoader`",
+    "Total length of `",
     r"It is recommended to use `self.log\(",
     "Be aware that when using `ckpt_path`",
     "You're resuming from a checkpoint that ended before the epoch ended",

@@ -88,7 +88,9 @@ def sections() -> list["Section"]:
     ]
     training = [averaged(words, STEP, key, "outer iteration") for key, words in LOSSES.items()]
     table = wr.WeavePanelSummaryTable(table_name="test_table", layout=wr.Layout(w=24, h=10))
-    pictures = wr.MediaBrowser(title="a test task", media_keys=["test_episode"], num_columns=2)
+    pictures = wr.MediaBrowser(
+        title="figures", media_keys=["test_episode", "adaptation", "learning"], num_columns=3
+    )
     return [
         Section(name="Learning curves", panels=learning, is_open=True),
         Section(name="Final test", panels=[table, *bars], is_open=True),
