@@ -15,8 +15,9 @@ RUN_STAMP := .venv/.installed
 SWEEP_STAMP := .venv/.installed-sweep
 DEV_STAMP := .venv/.installed-dev
 L2L_STAMP := .venv/.installed-learn2learn
+DOCS_STAMP := .venv/.installed-docs
 
-.PHONY: help train test lint paper results sanitize bench data wheel learn2learn clean
+.PHONY: help train test lint paper results sanitize bench data wheel docs linkcheck learn2learn clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -61,10 +62,16 @@ wheel: $(RUN_STAMP) ## build dist/firstorder-*.whl, which carries the configs an
 	rm -rf build
 	$(BIN)/pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
 
+docs: $(DOCS_STAMP) ## make a site of the pages, docs/_build/html, offline; any warning is an error
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+
+linkcheck: $(DOCS_STAMP) ## try the pages' links to other sites (needs the internet)
+	$(BIN)/sphinx-build -q -b linkcheck docs docs/_build/linkcheck
+
 learn2learn: $(L2L_STAMP) ## build and install learn2learn (needs a C compiler)
 
 clean: ## remove the environment and the tools' caches; outputs/ stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build src/firstorder.egg-info
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build docs/_build src/firstorder.egg-info
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(RUN_STAMP): pyproject.toml constraints.txt
@@ -78,6 +85,10 @@ $(SWEEP_STAMP): $(RUN_STAMP)
 
 $(DEV_STAMP): $(RUN_STAMP)
 	$(INSTALL) --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(DOCS_STAMP): $(RUN_STAMP)
+	$(INSTALL) --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 $(L2L_STAMP): requirements/learn2learn.txt $(RUN_STAMP)
