@@ -16,8 +16,9 @@ SWEEP_STAMP := .venv/.installed-sweep
 DEV_STAMP := .venv/.installed-dev
 NOTEBOOK_STAMP := .venv/.installed-notebooks
 L2L_STAMP := .venv/.installed-learn2learn
+DOCS_STAMP := .venv/.installed-docs
 
-.PHONY: help train test lint paper results sanitize bench notebooks data wheel learn2learn clean
+.PHONY: help train test lint paper results sanitize bench notebooks data wheel docs linkcheck learn2learn clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -67,10 +68,16 @@ wheel: $(RUN_STAMP) ## build dist/firstorder-*.whl, which carries the configs an
 	rm -rf build
 	$(BIN)/pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
 
+docs: $(DOCS_STAMP) ## make a site of the pages, docs/_build/html, offline; any warning is an error
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+
+linkcheck: $(DOCS_STAMP) ## try the pages' links to other sites (needs the internet)
+	$(BIN)/sphinx-build -q -b linkcheck docs docs/_build/linkcheck
+
 learn2learn: $(L2L_STAMP) ## build and install learn2learn (needs a C compiler)
 
 clean: ## remove the environment and the tools' caches; outputs/ stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist src/firstorder.egg-info
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist docs/_build src/firstorder.egg-info
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(RUN_STAMP): pyproject.toml constraints.txt
@@ -88,6 +95,10 @@ $(DEV_STAMP): $(RUN_STAMP)
 
 $(NOTEBOOK_STAMP): $(RUN_STAMP)
 	$(INSTALL) --quiet --constraint constraints.txt --editable '.[notebooks]'
+	touch $@
+
+$(DOCS_STAMP): $(RUN_STAMP)
+	$(INSTALL) --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 $(L2L_STAMP): requirements/learn2learn.txt $(RUN_STAMP)

@@ -1,6 +1,6 @@
 """Tell your own classes apart: python src/adapt.py ckpt_path=... support=FOLDER query=FOLDER."""
 
-import firstorder.starting  # noqa: F401 # isort: skip
+import firstorder.starting  # isort: skip
 
 from pathlib import Path
 

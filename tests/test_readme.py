@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, TINY, Script
+from tests.pages import examples
 
 README = (ROOT / "README.md").read_text()
-EXAMPLES = dict(  # file -> what a reader pastes into it, whole
-    re.findall(r"`([\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", README, flags=re.S)
-)
+EXAMPLES = examples(ROOT / "README.md")
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +58,3 @@ def test_the_lines_of_a_program_run(tiny_run: Path, tmp_path: Path, monkeypatch)
     exec(shorter, given)
     assert set(given["adapted"].predict(images[:3])) <= set("abcde")
     assert (tmp_path / "letters.ckpt").is_file()
-
-
-def test_the_commands_name_scripts_and_settings_that_exist() -> None:
-    commands = re.sub(r"```python\n.*?```", "", README, flags=re.S)
-    for path in re.findall(r"python (src/\w+\.py)", commands):
-        assert (ROOT / path).is_file(), path
-    for group in ("algo", "data", "model", "logger"):
-        for name in re.findall(rf"\b{group}=(\w+)", commands):
-            assert (ROOT / "conf" / group / f"{name}.yaml").is_file() or any(
-                path.endswith(f"{group}/{name}.yaml") for path in EXAMPLES
-            ), f"{group}={name}"
-
-
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
