@@ -97,13 +97,13 @@ def adapt(
 
 
 def repeat_for_tasks(values: Tensors, tasks: int) -> Tensors:
-    """Return tensors (d,) as (tasks, d): many tasks that all start from the same values.
+    """Return each tensor, (...), as (tasks, ...): many tasks that all start from the same values.
 
     An optimiser's step on such rows is one on each. Scalars, such as Adam's number of steps, are shared.
     """
 
     def rows(vector: Tensor) -> Tensor:
-        return vector.expand(tasks, -1) if vector.dim() else vector
+        return vector.expand(tasks, *vector.shape) if vector.dim() else vector
 
     repeated: Tensors = tree_map(rows, values)
     return repeated

@@ -7,6 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from lightning import Callback, Trainer
 
+import firstorder.cli.resolvers  # noqa: F401 (registers them)
 from firstorder.cli.assembly import assemble, plain
 from firstorder.cli.schema import register
 from firstorder.places import CONF
@@ -28,7 +29,7 @@ class Fail(Callback):
 
 def fit(algo: str, folder: Path, *extra: Callback, resume: bool = False) -> MetaLearner:
     register()
-    inner = "sgd" if algo == "meta_sgd" else "adam"
+    inner = "sgd" if algo in ("meta_sgd", "mamlpp") else "adam"
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose(
             "train",
