@@ -38,7 +38,7 @@ def register_own(arguments: Sequence[str]) -> None:
 
 def config_dirs(arguments: Sequence[str]) -> Iterator[Path]:
     """Yield the folders that a command line names with --config-dir."""
-    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=False):  # of none, none
         option, equals, value = argument.partition("=")
         if option in ("--config-dir", "-cd"):
             yield Path(value if equals else after).expanduser()
