@@ -101,6 +101,7 @@ class Learner:
         """Write a checkpoint, which `load` and the commands read."""
         checkpoint = {
             "state_dict": self.trained.state_dict(), "global_step": self.trained.outer_steps,
+            "loops": {}, "callbacks": {}, "optimizer_states": [],  # of training, which is over
         }  # fmt: skip
         self.trained.on_save_checkpoint(checkpoint)
         AtomicCheckpoints().save_checkpoint(checkpoint, path)
