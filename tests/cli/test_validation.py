@@ -48,6 +48,9 @@ ALLOWED: dict[str, list[Any]] = {
     "support": TEXT,
     "query": TEXT,
     "together": YES_OR_NO,
+    "sine_ckpt_path": [*TEXT, None],
+    "export": [*TEXT, None],
+    "port": [0],
     "entity": [*TEXT, None],
     "project": TEXT,
     "ckpt_path": [*TEXT, None],
@@ -188,6 +191,7 @@ COMMANDS = {
     "paper": (["paper"], ""),
     "workspace": (["workspace"], ""),
     "adapt": (["adapt", "ckpt_path=last.ckpt", "support=a", "query=b"], ""),
+    "demo": (["demo", "ckpt_path=last.ckpt"], ""),
     "evaluate": (["evaluate", "logger=csv", "ckpt_path=last.ckpt"], ""),
     **{f"analyze {name}": (["analyze", f"analysis={name}"], "analysis.") for name in ANALYSES},
     **{f"train data={name}": (["train", f"data={name}", GIVEN], "data.source.") for name in DATA},
@@ -255,10 +259,9 @@ def test_a_forbidden_value_ends_in_one_sentence_with_its_key(command: str) -> No
         parent, _, name = key.rpartition(".")
         node = OmegaConf.select(cfg, parent) if parent else cfg
         before = copy.deepcopy(node._content[name])
-        is_kept = command == "evaluate" or (
-            command == "adapt" and "." in key
-        )  # null: as in training
-        takes = allowed(key) + ([None] if is_kept or (command, key) == ("adapt", "plugins") else [])
+        by_hand = command in ("adapt", "demo")  # null: as in training
+        is_kept = command == "evaluate" or (by_hand and "." in key)
+        takes = allowed(key) + ([None] if is_kept or (by_hand and key == "plugins") else [])
         for value in VALUES:
             if any(is_same(value, other) for other in takes):
                 continue

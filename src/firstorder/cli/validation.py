@@ -15,6 +15,7 @@ from firstorder.cli.adapt import AdaptSettings
 from firstorder.cli.launch import launch
 from firstorder.cli.paper_settings import PaperSettings
 from firstorder.cli.schema import NODES, TopConfig, WandbConfig
+from firstorder.demo.settings import DemoSettings
 from firstorder.messages import nearest
 from firstorder.plugins import check_function, check_plugins
 from firstorder.results.settings import ReportSettings
@@ -26,9 +27,17 @@ from firstorder.task.base import TaskKind
 # Keys at the top of a config.
 TOP = {
     k: v
-    for kind in (AdaptSettings, PaperSettings, TopConfig, ReportSettings, WorkspaceSettings)
+    for kind in (
+        AdaptSettings,
+        DemoSettings,
+        PaperSettings,
+        TopConfig,
+        ReportSettings,
+        WorkspaceSettings,
+    )
     for k, v in declarations(kind).items()
 }
+OWN = {**declarations(AdaptSettings), **declarations(DemoSettings)}  # not as in training where null
 FIRST = ("data", "algo", "trainer")  # a mistake in these is named before what follows from it
 
 
@@ -50,7 +59,7 @@ def validate(cfg: DictConfig) -> None:
     for key in sorted(map(str, cfg), key=lambda key: key not in FIRST):
         if key not in known:
             raise ValueError(f"there is no setting {key}{nearest(key, known.keys() & cfg.keys())}")
-        may_be_null = is_partial and key not in declarations(AdaptSettings)
+        may_be_null = is_partial and key not in OWN
         check_tree(key, plain_value(cfg, key), known[key], may_be_null)
     if "algo" in cfg:
         check_together(cfg)

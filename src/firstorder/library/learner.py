@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from firstorder.algo.evaluation import Evaluator
 from firstorder.data.minibatches import cycle_minibatches
+from firstorder.library.adaptation import Adaptation
 from firstorder.library.adapted import Adapted
 from firstorder.library.head import Start, with_ways
 from firstorder.library.inputs import InputForm
@@ -72,6 +73,23 @@ class Learner:
         Raises:
             ValueError: the examples do not fit the network, or each other.
         """
+        adaptation = self.begin(x, y, steps=steps, batch_size=batch_size, lr=lr, seed=seed)
+        return adaptation.end()
+
+    def begin(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        seed: int = 0,
+    ) -> Adaptation:
+        """Prepare what `adapt` does, to look at its single steps.
+
+        See `adapt` for arguments and errors.
+        """
         learnt, settings = self.trained, self.trained.evaluation
         inputs = self.form.read(x)
         targets, classes = self._targets(y)
@@ -88,14 +106,8 @@ class Learner:
         if classes is not None and len(classes) != self.ways:
             start = with_ways(start, self.ways, len(classes), algorithm.name)
         loss = TaskLoss(start.network, learnt.kind.criterion, algorithm.loss_reduction)
-        try:
-            phi = Evaluator(algorithm, learnt.kind, loss).adapt(start.meta, start.state, task)
-        except RuntimeError as error:
-            raise ValueError(
-                f"the network does not take inputs of shape {tuple(inputs.shape[1:])} with such targets"
-                f" ({error})"
-            ) from error
-        return Adapted(start.network, phi, learnt.kind, task, self.form, classes)
+        evaluator = Evaluator(algorithm, learnt.kind, loss)
+        return Adaptation(evaluator, start, task, self.form, classes)
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, which `load` and the commands read."""
