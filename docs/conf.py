@@ -33,6 +33,7 @@ autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 90
+napoleon_attr_annotations = False  # signatures have the types
 napoleon_use_ivar = True  # attributes are described with their class
 
 html_theme = "furo"
