@@ -4,9 +4,18 @@ import inspect
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import firstorder
+
+ROOT = Path(__file__).resolve().parents[1]
+# Pages that are files of the root, included.
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
 
 project = "firstorder"
 copyright = "firstorder contributors"
@@ -24,6 +33,7 @@ autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 90
+napoleon_attr_annotations = False  # signatures have the types
 napoleon_use_ivar = True  # attributes are described with their class
 
 html_theme = "furo"
@@ -41,6 +51,25 @@ NAMED = {
     rf"tuple\[{TENSOR}, \.\.\.\]": "State",
     rf"(?<=meta: )dict\[str, {TENSOR}\]": "Meta",
 }
+
+
+def with_the_roots_files(app: Any, name: str, source: list[str]) -> None:
+    """Put in what a page includes from the folder above, its links as they are seen from here."""
+
+    def link(match: re.Match[str]) -> str:
+        path, hash_, heading = match[1].partition("#")
+        here = (
+            path.removeprefix("docs/")
+            if path.startswith("docs/")
+            else PAGES.get(path, f"../{path}")
+        )
+        return f"]({here}{hash_}{heading})"
+
+    def text(match: re.Match[str]) -> str:
+        app.env.note_dependency(str(ROOT / match[1]))
+        return re.sub(r"\]\((?!\w+:|#)([^)]+)\)", link, (ROOT / match[1]).read_text())
+
+    source[0] = re.sub(r"```\{include\} \.\./(\w+\.md)\n```", text, source[0])
 
 
 def without_bounds(app: Any, function: Callable[..., Any], bound_method: bool) -> None:
@@ -83,6 +112,7 @@ def skipped(
 
 def setup(app: Any) -> None:
     """Tell Sphinx of what is done differently here."""
+    app.connect("source-read", with_the_roots_files)
     app.connect("autodoc-before-process-signature", without_bounds)
     app.connect("autodoc-process-signature", with_names)
     app.connect("autodoc-process-docstring", as_meant, priority=400)

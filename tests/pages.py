@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PAGES += sorted(path for path in (ROOT / "docs").glob("*/**/*.md") if "_build" not in path.parts)
 RUN = re.compile(r"(?:python|torchrun|srun)\b.*?\bsrc/(\w+)\.py\b(.*)|^firstorder (\w+)(.*)")
 MADE = r"<!-- experiments: .*?<!-- end of experiments -->"  # from configs that other tests compose
