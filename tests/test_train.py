@@ -343,7 +343,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_good_weights(
 ) -> None:
     done = script(
         "train.py", "data=sinusoid", "logger=csv", "trainer.progress=false", "algo.outer_lr=1e12",
-        "algo.inner_lr=1.0", "eval.monitor_every=0", "hydra.run.dir=run", cwd=tmp_path,
+        "eval.monitor_every=0", "hydra.run.dir=run", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode != 0
     assert "outer iteration" in done.stderr
