@@ -6,6 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import firstorder.cli.resolvers  # noqa: F401 (registers them)
 from firstorder.cli.schema import register
 from firstorder.cli.validation import validate
 from firstorder.places import CONF

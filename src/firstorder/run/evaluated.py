@@ -79,21 +79,20 @@ class EvaluatedLearner(LearnedState):
 
     def test_step(self, tasks: Episode, index: int) -> None:
         loader: Any = self.trainer.test_dataloaders
-        self._collect(tasks, loader, index)
+        last, diverged = self._collect(tasks, loader, index)
         first = [n for n in loader.batches.numbers(index) if n < self.evaluation.curve_tasks]
         if first:
-            each = [
-                self.evaluate(Episode(*(field[: len(first)] for field in tasks)), steps)
-                for steps in self.curve_steps
-            ]
+            some = Episode(*(field[: len(first)] for field in tasks))
+            *others, _ = self.curve_steps  # all steps have just been taken
+            each = [*(self.evaluate(some, steps)[0] for steps in others), last]
             self.collect_curve.update(
                 first,
                 {
-                    f"{name}/{steps}": scores[name]
+                    f"{name}/{steps}": scores[name][: len(first)]
                     for name in self.kind.protocols
-                    for steps, (scores, _) in zip(self.curve_steps, each, strict=True)
+                    for steps, scores in zip(self.curve_steps, each, strict=True)
                 },
-                each[-1][1],
+                diverged[: len(first)],
             )
 
     def on_test_epoch_end(self) -> None:
@@ -127,9 +126,10 @@ class EvaluatedLearner(LearnedState):
         scored = {"val": self.validated, "test": self.tested, None: None}[split]
         return None if scored is None else self.kind.objective(scored.scores)
 
-    def _collect(self, tasks: Episode, loader: Any, index: int) -> None:
+    def _collect(self, tasks: Episode, loader: Any, index: int) -> tuple[Scores, Tensor]:
         scores, diverged = self.evaluate(tasks)
         self.collect_scores.update(loader.batches.numbers(index), scores, diverged)
+        return scores, diverged
 
     def _log(self, metrics: dict[str, float], not_shown: Mapping[str, float] | None = None) -> None:
         """Log a line at the last iteration, counted from 0, and show it in the progress bar.
