@@ -79,6 +79,8 @@ def config(*overrides: str) -> dict[str, Any]:
     given = ["logger.wandb.group=null", "logger.wandb.name=null", "data.root=data", *overrides]
     if "data=learn2learn" in overrides:
         given.append("data.source.factory=package.module:function")
+    if "data=arrays" in overrides:  # whose sizes are those of files that only a reader has
+        given += ["model.inputs=1", "model.outputs=1"]
     found: Any = OmegaConf.to_container(compose("train", given), resolve=True)
     return found
 

@@ -1,10 +1,16 @@
+import atexit
 import os
+import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tests.processes import run_script
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
@@ -17,6 +23,19 @@ SECRETS = {  # in the environment of the shared run, to be found nowhere
     **dict.fromkeys(("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MY_PASSWORD"), SECRET),
     "WANDB_API_KEY": SECRET.ljust(40, "0"), "WANDB_MODE": "offline",
 }  # fmt: skip
+
+
+@cache
+def arrays_of_tasks() -> Path:
+    """Write a folder of small tasks, for `data=arrays`, which has no default of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="firstorder-arrays-"))
+    atexit.register(shutil.rmtree, folder)
+    x = np.random.default_rng(0).standard_normal((10, 30, 2)).astype(np.float32)
+    for number, one in enumerate(x):
+        np.savez(folder / f"{number}.npz", x=one, y=np.sin(one.sum(1) + number))
+    return folder
+
+
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -37,11 +56,7 @@ def script(environment: dict[str, str]) -> Script:
     def run(
         name: str | Path, *overrides: str, cwd: Path, **environ: str
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, ROOT / "src" / name, *overrides],
-            cwd=cwd, env={**environment, **environ}, capture_output=True, text=True, timeout=150,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        return run_script(ROOT / "src" / name, overrides, cwd, {**environment, **environ})
 
     return run
 

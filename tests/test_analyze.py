@@ -9,6 +9,12 @@ SMALL = {
     "expansion": ["analysis.tasks=1", "analysis.steps=[2]", "analysis.alphas=[1e-6,1e-5]"],
     "manifolds": ["analysis.iterations=4"],
     "sine_wave": ["analysis.outer_steps=2"],
+    "fields": [
+        "analysis.outer_steps=2",
+        "data=signals",
+        "analysis.counts=[0,2]",
+        "analysis.tasks=3",
+    ],
 }
 
 

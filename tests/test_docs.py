@@ -41,6 +41,12 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     x = rng.uniform(-1, 1, (20, 30, 2))
     np.save(folder / "x.npy", x)
     np.save(folder / "y.npy", x.sum(-1, keepdims=True))
+    for name, targets in {"tasks": x.sum(-1), "classes": np.arange(30) % 3 + 0 * x[..., 0]}.items():
+        (folder / name).mkdir()
+        for number, (inputs, y) in enumerate(zip(x, targets, strict=True)):
+            np.savez(folder / name / f"{number}.npz", x=inputs, y=y)
+    rows = [f"p{i},{i % 7},{i / 3},{i % 2}" for i in range(40)]
+    (folder / "table.csv").write_text("\n".join(["patient,age,dose,effect", *rows]))
     return folder
 
 

@@ -63,6 +63,14 @@ def test_the_scores_of_single_tasks_average_to_the_results(tiny_run: Path) -> No
         assert scores.double().mean() == pytest.approx(results["test"][protocol]["accuracy"])
 
 
+def test_the_gap_between_training_and_test_tasks_is_a_number(tiny_run: Path) -> None:
+    results = json.loads((tiny_run / "results.json").read_text())
+    for protocol, gap in results["gap"].items():
+        train, test = (results[name][protocol] for name in ("train_tasks", "test"))
+        assert gap == train["accuracy"] - test["accuracy"]
+        assert train["tasks"] == 6  # at most as many as test tasks
+
+
 def test_a_finished_run_says_so(tiny_run: Path) -> None:
     journal = json.loads((tiny_run / "run.json").read_text())
     assert (journal["status"], journal["iteration"], journal["max_steps"]) == ("finished", 6, 6)

@@ -1,6 +1,6 @@
 """A network as a pure function of one vector, the paper's phi."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,23 @@ class Layout(dict[str, torch.Size]):
         chosen = [name.startswith(tuple(prefixes)) for name in self]
         return torch.tensor(chosen).repeat_interleave(torch.tensor(self.sizes))
 
+    def with_shared_head(self, phi: Tensor) -> Tensor:
+        """Return weights, (..., d), in which each row of the last layer is the mean of its rows."""
+        return self._rows_of_head(phi, lambda rows: rows.mean(0, keepdim=True).expand_as(rows))
+
+    def with_permuted_head(self, phi: Tensor, order: Tensor) -> Tensor:
+        """Return weights, (..., d), in which row i of the last layer is row order[i]."""
+        return self._rows_of_head(phi, lambda rows: rows[order])
+
+    def _rows_of_head(self, phi: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+        pieces = []
+        for (name, shape), piece in zip(self.items(), phi.split(self.sizes, -1), strict=True):
+            if name.rpartition(".")[0] == self.last_layer:
+                rows = piece.unflatten(-1, shape).movedim(-len(shape), 0)  # whatever is before them
+                piece = change(rows).movedim(0, -len(shape)).flatten(-len(shape))
+            pieces.append(piece)
+        return torch.cat(pieces, -1)
+
 
 class Network:
     """Evaluate a module as f(phi, x), its learnt parameters read from the vector phi, (d,).
@@ -42,7 +59,7 @@ class Network:
     Attributes:
         module: the network.
         layout: names and shapes of the parameters in phi.
-        is_random: it draws random numbers in training mode; true where it has a dropout layer.
+        is_random: it draws random numbers in training mode; true where it has a layer that drops.
 
     Raises:
         ValueError: the module keeps running statistics, which would leak from task to task, or has
@@ -64,7 +81,7 @@ class Network:
         if not self.layout:
             raise ValueError(f"model {kind} has no parameter that requires a gradient to learn")
         self._sizes = self.layout.sizes
-        self.is_random = any("Dropout" in type(layer).__name__ for layer in module.modules())
+        self.is_random = any("Drop" in type(layer).__name__ for layer in module.modules())
 
     def __call__(self, phi: Tensor, x: Tensor) -> Tensor:
         """Return the output on x, (n, ...), with the parameters phi, (d,), in training mode."""

@@ -5,9 +5,10 @@ repeats it. Numbers are finite, and a whole number is neither a float nor a bool
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import cache, wraps
+from types import MappingProxyType
 from typing import Annotated, Any, ParamSpec, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
@@ -22,6 +23,7 @@ Processes = Annotated[int, Ge(1), Le(1024)]  # of threads too; a machine gives o
 Seed = Annotated[int, Ge(0), Lt(2**32)]  # what numpy and torch both take
 StepSize = Annotated[float, Gt(0)]
 Minutes = Annotated[float, Gt(0)]
+Share = Annotated[float, Ge(0), Le(1)]
 NonNegative = Annotated[float, Ge(0)]
 Filename = Annotated[str, Len(1)]
 ModulePath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
@@ -48,6 +50,8 @@ BOUNDS = {
     "list_type": "must be a list",
 }
 P = ParamSpec("P")
+Options = Mapping[str, Any]  # arguments of something that a setting names
+NO_OPTIONS: Options = MappingProxyType({})
 
 
 def one_of_names(known: Iterable[str]) -> AfterValidator:

@@ -129,6 +129,44 @@ def test_a_curve_starts_before_the_first_step_and_ends_after_the_last() -> None:
     assert torch.equal(whole[0]["transductive"], all_steps[0]["transductive"])
 
 
+def test_permutations_average_the_probabilities_of_heads_in_other_orders() -> None:
+    torch.manual_seed(0)
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(784, 5)))
+    rule = Reptile(inner_steps=3, inner_batch_size=5, inner_lr=0.05)
+    loss, tasks, phi = TaskLoss(network, cross_entropy, "sum"), episodes(3), network.initial()
+    state = rule.optimizer.init(phi)._replace(v=torch.rand(len(phi)))
+    found, _ = Evaluator(rule, Classification(), loss, permutations=3).score(
+        {"phi": phi}, state, tasks
+    )
+    chances = []
+    for number in range(3):
+        order = torch.arange(5)
+        if number:
+            order = torch.randperm(5, generator=torch.Generator().manual_seed(number))
+        labels = tasks._replace(support_y=order[tasks.support_y])  # renumbered instead
+        evaluator = Evaluator(rule, Classification(), loss)
+        adapted = [evaluator.adapt({"phi": phi}, state, labels.task(i)) for i in range(3)]
+        logits = predict_transductively(network, torch.stack(adapted), tasks)
+        chances.append(logits.softmax(-1)[..., order])
+    right = torch.stack(chances).mean(0).argmax(-1) == tasks.query_y
+    torch.testing.assert_close(found["transductive"], right.float().mean(1))
+    with pytest.raises(ValueError, match=r"eval\.permutations"):
+        Evaluator(rule, Regression(), loss, permutations=2).score({"phi": phi}, state, tasks)
+
+
+def test_a_shared_head_makes_the_numbers_of_classes_void() -> None:
+    torch.manual_seed(0)
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(784, 5)))
+    rule = Reptile(inner_steps=3, inner_batch_size=5, inner_lr=0.05)
+    loss, tasks, meta = TaskLoss(network, cross_entropy, "sum"), episodes(6), {}
+    meta["phi"], order = network.initial(), torch.tensor([3, 0, 4, 1, 2])
+    others = tasks._replace(support_y=order[tasks.support_y], query_y=order[tasks.query_y])
+    state = rule.optimizer.init(meta["phi"])
+    evaluator = Evaluator(rule, Classification(), loss, shared_head=True)
+    (one, _), (other, _) = (evaluator.score(meta, state, each) for each in (tasks, others))
+    assert torch.equal(one["transductive"], other["transductive"])
+
+
 def test_impossible_settings_are_named() -> None:
     with pytest.raises(ValueError, match=r"eval\.tasks=0 must be at least 1"):
         EvaluationSettings(tasks=0)

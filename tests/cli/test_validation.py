@@ -22,6 +22,7 @@ from firstorder.cli.schema import register, register_package
 from firstorder.cli.validation import validate
 from firstorder.places import CONF
 from firstorder.plugins import trust_overrides
+from tests.conftest import arrays_of_tasks
 
 VALUES = [-1, 0, 1e30, math.nan, math.inf, "text", None, [1, 2]]
 
@@ -101,6 +102,17 @@ ALLOWED: dict[str, list[Any]] = {
     "data.source.min_images": COUNT,
     "data.source.augment": [],
     "data.source.ratios": [],
+    "data.source.images": CHOICE,
+    "data.source.options": [None],
+    "data.source.waves": COUNT,
+    "data.source.task": CHOICE,
+    "data.source.loss": [None],
+    "data.source.metric": [None],
+    "data.source.*_options": [None],
+    "data.source.group": [*TEXT, None],
+    "data.source.targets": [[1, 2]],
+    "data.source.standardise": YES_OR_NO,
+    "data.source.min_examples": COUNT,
     "eval.tasks": COUNT,
     "eval.inner_steps": COUNT,
     "eval.inner_batch_size": COUNT,
@@ -110,6 +122,9 @@ ALLOWED: dict[str, list[Any]] = {
     "eval.monitor_every": COUNT_OR_ZERO,
     "eval.monitor_split": CHOICE,
     "eval.curve_tasks": COUNT_OR_ZERO,
+    "eval.train_tasks": COUNT_OR_ZERO,
+    "eval.shared_head": YES_OR_NO,
+    "eval.permutations": COUNT,
     "eval.batch": COUNT,
     "eval.parallel": YES_OR_NO,
     "algo.inner_steps": COUNT,
@@ -121,6 +136,7 @@ ALLOWED: dict[str, list[Any]] = {
     "algo.outer_schedule": CHOICE,
     "algo.layers": [[1, 2]],
     "algo.loss_reduction": CHOICE,
+    "algo.label_smoothing": SHARE,
     "algo.replacement": YES_OR_NO,
     "algo.tail_shots": COUNT_OR_ZERO,
     "algo.meta_batch_size": COUNT,
@@ -146,6 +162,14 @@ ALLOWED: dict[str, list[Any]] = {
     "model.inputs": COUNT,
     "model.outputs": COUNT,
     "model.hidden": [[1, 2]],
+    "model.dropout": SHARE,
+    "model.blocks": COUNT_OR_ZERO,
+    "model.widths": [],
+    "model.drop": SHARE,
+    "model.drop_size": COUNT,
+    "model.w0": POSITIVE,
+    "model.features": COUNT,
+    "model.scale": POSITIVE,
     "logger.wandb": [None],
     "logger.wandb.project": TEXT,
     "logger.wandb.entity": [*TEXT, None],
@@ -169,6 +193,14 @@ ALLOWED: dict[str, list[Any]] = {
     "analysis.train_shots": COUNT,
     "analysis.counts": [[1, 2]],
     "analysis.task": COUNT_OR_ZERO,
+    "analysis.batch_size": COUNT,
+    "analysis.betas": [[1, 2]],
+    "analysis.epsilons": [],
+    "analysis.inner_steps": COUNT,
+    "analysis.epochs": COUNT,
+    "analysis.seeds": [[1, 2]],
+    "analysis.points": COUNT,
+    "analysis.step_sizes": [[1, 2]],
     "analysis.first": [],
     "analysis.second": [],
     "analysis.start": [[1, 2]],
@@ -206,6 +238,8 @@ def composed(name: str, *overrides: str) -> DictConfig:
         overrides += ("analysis.study=study.db",)
     if "data=learn2learn" in overrides:
         overrides += ("data.source.factory=package.module:function",)
+    if "data=arrays" in overrides:
+        overrides += (f"data.root={arrays_of_tasks()}",)
     trust_overrides(overrides)
     register()
     register_package(firstorder.analysis, lambda found: hasattr(found, "measure"))

@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from firstorder.engines.native import is_published
 from firstorder.model import Conv4
 from firstorder.model.layers import SameConv2d, same_padding
+from firstorder.network import Network
 
 
 @pytest.mark.parametrize(
@@ -87,3 +89,13 @@ def test_an_unknown_downsampling_is_refused() -> None:
         ValueError, match=r"model.downsample=strid is not known, did you mean stride"
     ):
         Conv4(num_classes=5, downsample="strid")
+
+
+def test_dropout_makes_it_random_and_runs_as_any_other_network() -> None:
+    assert not Network(Conv4(5)).is_random
+    network = Network(Conv4(5, dropout=0.2))
+    assert network.is_random
+    assert not is_published(network)
+    x = torch.rand(3, 1, 28, 28)
+    phi = network.initial()
+    assert torch.equal(network.predict(phi, x), Network(Conv4(5)).predict(phi, x))

@@ -20,6 +20,7 @@ from firstorder.settings import (
     Count,
     CountOrZero,
     NonNegative,
+    Share,
     StepSize,
     check_fields,
     one_of_names,
@@ -70,6 +71,7 @@ class MetaAlgorithm(ABC):
         inner_optimizer: "adam" (beta1 = 0), "sgd", or another class of `firstorder.inner_optimizer`.
         inner_options: its further arguments, such as {eps: 1e-3} or {weight_decay: 1e-4}.
         loss_reduction: "sum", as published, or "mean" over a mini-batch.
+        label_smoothing: share of a label that is spread over all classes, in every inner loop.
         replacement: draw each mini-batch anew instead of cycling through the task's samples.
         tail_shots: images a class set aside as the last mini-batch (separate tail); 0 for none.
         meta_batch_size: n, tasks an outer iteration (Eq. 5); 1 is the serial version.
@@ -92,6 +94,7 @@ class MetaAlgorithm(ABC):
     inner_optimizer: InnerOptimizerName = "adam"
     inner_options: dict[str, Any] = field(default_factory=dict)
     loss_reduction: Literal["sum", "mean"] = "sum"
+    label_smoothing: Share = 0.0
     replacement: bool = False
     tail_shots: CountOrZero = 0
     meta_batch_size: Count = 1

@@ -1,17 +1,20 @@
 """Fine-tune on the support set of an episode, then predict its query set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from firstorder.algo.base import Context, MetaAlgorithm, task_noise
 from firstorder.inner_loop import repeat_for_tasks, trajectory
 from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta
+from firstorder.network import Layout
 from firstorder.settings import Count, CountOrZero, StepSize, check_fields
 from firstorder.task.base import Example, Scores, TaskKind
 from firstorder.task.episode import Episode
@@ -32,6 +35,12 @@ class EvaluationSettings:
         monitor_every: outer iterations between two validations; 0 for none.
         monitor_split: where validation tasks come from: "auto" is the validation split, or the training
             classes where a data set has none; "test" is for learning curves of test accuracy (Figure 3).
+        train_tasks: tasks of the training classes that are evaluated as the test tasks are, so that
+            results.json can say how far training and test lie apart; 0 for none.
+        shared_head: start from a last layer whose rows are their mean, so that no class has a place
+            (Ye and Chao 2022).
+        permutations: adapt with the rows of the last layer in so many orders, and average the
+            probabilities that come out; 1 for the order that was learnt.
         curve_tasks: test tasks on which the adaptation curve, score against inner steps, is measured.
         batch: episodes handed over at once, to each rank; no number depends on it.
         parallel: adapt to those of a batch at once: much faster for small networks.
@@ -45,6 +54,9 @@ class EvaluationSettings:
     monitor_tasks: Count = 20
     monitor_every: CountOrZero = 500
     monitor_split: Literal["auto", "val", "train", "test"] = "auto"
+    train_tasks: CountOrZero = 100
+    shared_head: bool = False
+    permutations: Count = 1
     curve_tasks: CountOrZero = 100
     batch: Count = 20
     parallel: bool = True
@@ -67,12 +79,15 @@ class Evaluator:
         kind: scores.
         loss: what the inner loop descends.
         at_once: adapt to all tasks of a batch at once; the same scores, at another speed.
+        shared_head, permutations: as in `EvaluationSettings`.
     """
 
     algorithm: MetaAlgorithm
     kind: TaskKind
     loss: TaskLoss
     at_once: bool = True
+    shared_head: bool = False
+    permutations: int = 1
 
     @property
     def context(self) -> Context:
@@ -111,13 +126,35 @@ class Evaluator:
 
     def _score(self, meta: Meta, state: State, tasks: Episode, steps: int | None) -> Scores:
         """Adapt to tasks at once, as rows, and score them, NaN where a task diverged."""
-        number = len(tasks.support_x)
-        meta, state = repeat_for_tasks(meta, number), repeat_for_tasks(state, number)
-        with task_noise(self.context, tasks.noise_seed[0]):
-            batches = islice(tasks.support_batches(), steps)
-            loss = SumOverTasks(self.loss)
-            adapted, _ = self.algorithm.adapt(loss, meta, state, batches, self.context)
-        return self.kind.score(self.loss.network, adapted, tasks)
+        number, layout = len(tasks.support_x), self.context.layout
+        loss = SumOverTasks(self.loss)
+        weights = []
+        for start, left in self._starts(meta, state, layout):
+            meta, state = repeat_for_tasks(start, number), repeat_for_tasks(left, number)
+            with task_noise(self.context, tasks.noise_seed[0]):
+                batches = islice(tasks.support_batches(), steps)
+                weights.append(self.algorithm.adapt(loss, meta, state, batches, self.context)[0])
+        if len(weights) > 1:
+            return self.kind.score_together(self.loss.network, weights, tasks)
+        return self.kind.score(self.loss.network, weights[0], tasks)
+
+    def _starts(self, meta: Meta, state: State, layout: Layout) -> Iterator[tuple[Meta, State]]:
+        """Yield what a task is adapted to from, once for each order of the last layer's rows."""
+        size = sum(layout.sizes)
+
+        def changed(values: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+            return change(values) if values.shape[-1:] == (size,) else values
+
+        if self.shared_head:
+            meta, state = tree_map(partial(changed, change=layout.with_shared_head), (meta, state))
+        for number in range(self.permutations):
+            if not number:
+                yield meta, state
+                continue
+            generator = torch.Generator().manual_seed(number)
+            order = torch.randperm(layout[list(layout)[-1]][0], generator=generator)
+            turn = partial(layout.with_permuted_head, order=order)
+            yield tree_map(partial(changed, change=turn), (meta, state))
 
     def example(self, task: Episode, starts: Mapping[str, tuple[Meta, State | None]]) -> Example:
         """Adapt to a task of floats step by step, for a picture.

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch
-from annotated_types import Ge, Le
 from torch import Tensor
 from torch.utils._pytree import register_dataclass, tree_map
 
@@ -15,8 +14,7 @@ from firstorder.inner_loop import Batch, InnerLoop, Loss
 from firstorder.inner_optimizer import InnerOptimizer, State
 from firstorder.meta_gradient import Meta, MetaGradient, maml_product
 from firstorder.network import Network
-
-Share = Annotated[float, Ge(0), Le(1)]
+from firstorder.settings import Share
 
 
 class Taken(NamedTuple):

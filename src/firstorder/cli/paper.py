@@ -36,41 +36,62 @@ MAML_COST = 3.5  # times Reptile's, measured on Omniglot (docs/results/speed.md)
 
 def run_paper(settings: PaperSettings, conf: Path) -> list[str]:
     """Run what is missing of the paper and write the report; return what failed."""
-    hours = sum(estimates(settings, conf).values()) / 3600 / (os.cpu_count() or 1)
-    logger.info("about %.1f hours on %s processors, less what is done", hours, os.cpu_count())
+    seconds, processors = estimates(settings, conf), os.cpu_count() or 1
+    hours = sum(seconds.values()) / 3600 / processors
+    logger.info("about %.1f hours on %d processors, less what is done", hours, processors)
     if settings.estimate_only:
         return []
     seeds = ",".join(map(str, settings.seeds))
-    common = [f"scale={settings.scale}", f"seed={seeds}"]
-    failed = [
-        f"sweep={name}"
-        for name in settings.sweeps
-        if call("train.py", f"sweep={name}", *common, "logger=csv")
-    ]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each runs a process of its own
-        failed += filter(None, pool.map(evaluate_one_shot, trained_for_five_shots(settings.sweeps)))
-    for analysis in "manifolds", "sine_wave":
-        short = [f"analysis.outer_steps={max(20, round(10_000 * settings.scale))}"]
-        extra = short if analysis == "sine_wave" else []
-        if call("analyze.py", f"analysis={analysis}", "logger=csv", *extra):
-            failed.append(f"analysis={analysis}")
+    common = [f"scale={settings.scale}", f"seed={seeds}", "logger=csv"]
+    # Two at a time, so that the last long job of one leaves no processor idle; the longest first.
+    streams = min(2, processors)
+    common.append(f"hydra.launcher.n_jobs={-(-processors // streams)}")
+    longest_first = sorted(settings.sweeps, key=lambda name: -seconds[name])
+    failed = run([("train.py", f"sweep={name}", *common) for name in longest_first], streams)
+    failed += run(list(one_shot_evaluations(settings.sweeps)), processors)
+    failed += run(list(analyses(settings.scale)), processors)
     folders = [f"outputs/sweeps/{name}" for name in settings.sweeps] + ["outputs/analyze"]
-    if call("report.py", f"runs=[{','.join(folders)}]", f"out={settings.out}"):
-        failed.append("report")
-    return failed
+    return failed + run([("report.py", f"runs=[{','.join(folders)}]", f"out={settings.out}")], 1)
 
 
-def call(script: str, *overrides: str) -> int:
-    """Run a script of src/ in a process of its own; return its exit status."""
-    logger.info("python src/%s %s", script, " ".join(overrides))
-    command = [sys.executable, str(COMMANDS / script), *overrides]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    try:
+def run(commands: Sequence[tuple[str, ...]], side_by_side: int) -> list[str]:
+    """Run scripts of src/ in processes of their own, so many at a time; return those that failed.
+
+    A signal that stops this process is handed on: a run writes a checkpoint, and ends.
+    """
+    started: list[subprocess.Popen[bytes]] = []
+
+    def one(command: tuple[str, ...]) -> int:
+        logger.info("python src/%s", " ".join(command))
+        script, *overrides = command
+        words = [sys.executable, str(COMMANDS / script), *overrides]
+        started.append(process := subprocess.Popen(words, stdin=subprocess.DEVNULL))
         return process.wait()
-    except Stopped:
-        process.send_signal(signal.SIGTERM)  # it writes a checkpoint, and ends
-        process.wait()
-        raise
+
+    with ThreadPoolExecutor(side_by_side) as pool:
+        waiting = [pool.submit(one, command) for command in commands]
+        try:
+            statuses = [future.result() for future in waiting]
+        except Stopped:
+            for future in waiting:
+                future.cancel()
+            for process in started:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+            raise
+    return [
+        " ".join(command[:2]) for command, status in zip(commands, statuses, strict=True) if status
+    ]
+
+
+def analyses(scale: float) -> Iterator[tuple[str, ...]]:
+    """Yield the commands of the analyses that are still to be run."""
+    short = f"analysis.outer_steps={max(20, round(10_000 * scale))}"
+    for name, settings in {"manifolds": (), "sine_wave": (short,)}.items():
+        folder = Path("outputs/analyze", name, f"scale={scale}")
+        if not list(folder.glob("*.png")):  # written last
+            yield ("analyze.py", f"analysis={name}", "logger=csv", *settings,
+                   f"hydra.run.dir='{folder}'")  # fmt: skip
 
 
 def trained_for_five_shots(sweeps: Sequence[str]) -> Iterator[Path]:
@@ -82,18 +103,18 @@ def trained_for_five_shots(sweeps: Sequence[str]) -> Iterator[Path]:
                     yield results.parent
 
 
-def evaluate_one_shot(run: Path) -> str | None:
-    """Evaluate a run on one image a class unless that is done; return its folder where it failed."""
-    folder = run.with_name(run.name + BESIDE)  # beside it, where the report looks for runs
-    if (folder / "results.json").exists():
-        return None
-    batch = ONE_SHOT[run.parents[1].name]
-    settings = ["data.shots=1", *([f"eval.inner_batch_size={batch}"] if batch else [])]
-    status = call(
-        "evaluate.py", f"ckpt_path='{run / 'checkpoints' / 'last.ckpt'}'", *settings, "logger=csv",
-        "trainer.threads=1", "trainer.progress=false", f"hydra.run.dir='{folder}'",
-    )  # fmt: skip
-    return str(folder) if status else None
+def one_shot_evaluations(sweeps: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the commands that evaluate runs on one image a class, where that has not been done."""
+    for run in trained_for_five_shots(sweeps):
+        folder = run.with_name(run.name + BESIDE)  # beside it, where the report looks for runs
+        if (folder / "results.json").exists():
+            continue
+        batch = ONE_SHOT[run.parents[1].name]
+        yield (
+            "evaluate.py", f"ckpt_path='{run / 'checkpoints' / 'last.ckpt'}'", "data.shots=1",
+            *([f"eval.inner_batch_size={batch}"] if batch else []), "logger=csv",
+            "trainer.threads=1", "trainer.progress=false", f"hydra.run.dir='{folder}'",
+        )  # fmt: skip
 
 
 def estimates(settings: PaperSettings, conf: Path) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from firstorder.results.neutral import flatten
+from firstorder.results.neutral import settings_of
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.saving import LAST
 from firstorder.run.trainer import CHECKPOINTS
@@ -19,10 +19,9 @@ logger = logging.getLogger(__name__)
 
 # Settings that change neither the weights nor the scores.
 INERT = (
-    "data.on_device", "trainer.convolutions",
     "ckpt_path", "resume", "label", "logger", "data.root", "data.mirror", "data.workers",
     "data.source.root", "data.source.mirror", "data.source.download", "eval.batch", "eval.parallel",
-    "trainer.progress", "trainer.threads", "trainer.compile", "trainer.log_every",
+    "eval.train_tasks", "trainer.progress", "trainer.threads", "trainer.compile", "trainer.log_every",
     "trainer.checkpoint", "trainer.convolutions", "data.on_device", "plugins", "allow_changes",
 )  # fmt: skip
 # Settings that the weights depend on: those that a run goes on with.
@@ -34,8 +33,6 @@ TRAINING = (
 FIXED = (
     "algo._target_", "algo.inner_optimizer", "algo.outer_optimizer", "algo.outer_options", "model.",
 )  # fmt: skip
-# Settings that came later, with what runs did before.
-LATER = {"algo.inner_state": "flows"}
 
 
 def results_of(folder: Path) -> dict[str, Any] | None:
@@ -127,9 +124,9 @@ def first_difference(
         then, now: the configs.
         wanted: what the names of the settings that are compared start with.
     """
-    before, after, starts = dict(flatten(then)), dict(flatten(now)), tuple(wanted)
+    before, after, starts = settings_of(then), settings_of(now), tuple(wanted)
     for key in [*before, *(key for key in after if key not in before)]:
         is_compared = key.startswith(starts) and not key.startswith(INERT)
-        if is_compared and before.get(key, LATER.get(key)) != after.get(key):
+        if is_compared and before.get(key) != after.get(key):
             return key, before.get(key), after.get(key)
     return None

@@ -62,6 +62,8 @@ class EpisodeDataModule(LightningDataModule):
         self.source, self.algorithm, self.evaluation = source, algorithm, evaluation
         self.seed, self.ways, self.shots, self.train_shots = seed, ways, shots, train_shots
         self.outer_steps, self.workers, self.on_device = outer_steps, workers, on_device
+        self.test_split = "test"  # that the next test draws from
+        self.train_tasks = min(evaluation.train_tasks, evaluation.tasks)
         self.images: ResidentImages | None = None
         self._is_prepared = self._is_open = False
 
@@ -81,6 +83,12 @@ class EpisodeDataModule(LightningDataModule):
         # the sentence names data.shots.
         for sampler in (self.training_sampler(), self.test_sampler(), self.monitor_sampler()):
             sampler[0]
+        if self.train_tasks:
+            try:
+                self._evaluation_sampler("train", TEST)[0]
+            except ValueError as error:  # nothing but a number in results.json depends on them
+                logger.info("tasks of the training classes are not evaluated: %s", error)
+                self.train_tasks = 0
         self.images = resident(self.source, self.device, self.on_device)
         validates = stage != "test" and self.evaluation.monitor_every > 0
         reports = self.trainer is None or self.trainer.is_global_zero
@@ -101,7 +109,7 @@ class EpisodeDataModule(LightningDataModule):
         """The split that validation tasks are drawn from; known after `setup`."""
         if self.evaluation.monitor_split != "auto":
             return self.evaluation.monitor_split
-        classes = self.source.classes  # empty for regression, where all splits are alike
+        classes = self.source.classes  # empty where all splits are alike
         return "val" if not classes or classes.get("val", 0) > 0 else "train"
 
     @property
@@ -129,8 +137,8 @@ class EpisodeDataModule(LightningDataModule):
         return self._evaluation_sampler(self.monitor_split, MONITOR)
 
     def test_sampler(self) -> EpisodeSampler:
-        """Draw evaluation tasks for the final test."""
-        return self._evaluation_sampler("test", TEST)
+        """Draw evaluation tasks for the final test; those of training classes are not trained on."""
+        return self._evaluation_sampler(self.test_split, TEST)
 
     def _evaluation_sampler(self, split: str, stream: int) -> EpisodeSampler:
         settings = self.evaluation
@@ -154,7 +162,8 @@ class EpisodeDataModule(LightningDataModule):
 
     def test_dataloader(self) -> EpisodeLoader:
         settings = self.evaluation
-        return self._loader(self.test_sampler(), settings.tasks, settings.batch * self.ranks)
+        tasks = settings.tasks if self.test_split == "test" else self.train_tasks
+        return self._loader(self.test_sampler(), tasks, settings.batch * self.ranks)
 
     def transfer_batch_to_device(
         self, batch: Episode, device: torch.device, dataloader_idx: int

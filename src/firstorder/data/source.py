@@ -47,14 +47,16 @@ class TaskSource(Draws, Protocol):
 
     Attributes:
         name: the name in results and tables.
-        kind: what kind of tasks they are, see `firstorder.task`.
+        kind: what kind of tasks they are, see `firstorder.task`. It is the class's, so that a checkpoint
+            can be used without its data; where settings decide it, the class has a static method
+            `kind_of(settings)`.
         input_shape: shape of one input, such as (1, 28, 28) for channels, height and width. It follows
             from the settings and is known before any data are read, so that a network can be sized;
             None until `setup` where only the data can tell.
         fingerprint: hex digest of the data, so that a result says which copy it came from.
             A source of regression tasks also has `output_shape`, that of a target.
-        classes: number of classes in "train", "val" and "test"; empty for regression. "val" is 0
-            where a data set has no validation classes.
+        classes: number of classes in "train", "val" and "test", or of tasks where a task is not made of
+            classes; empty where all splits are alike. "val" is 0 where there are none to validate on.
     """
 
     @property

@@ -113,6 +113,23 @@ def draw_scatter(task: Episode, fits: Fits) -> Figure:
     return figure
 
 
+def draw_confusion(labels: Tensor, taken: Mapping[str, Tensor], classes: int) -> Figure:
+    """Draw how often each class, a row, was taken for each, a column; a panel an initialisation.
+
+    Args:
+        labels: (m,) of the query set.
+        taken: (m,) the classes that were predicted, by initialisation.
+        classes: how many there are.
+    """
+    figure, panels = _panels(len(taken))
+    for axes, (title, predicted) in zip(panels, taken.items(), strict=True):
+        counts = (labels * classes + predicted).bincount(minlength=classes**2)
+        axes.imshow(counts.reshape(classes, classes), cmap="Blues")
+        right = (labels == predicted).float().mean().item()
+        axes.set(title=f"{title}: {100 * right:.0f} % right", xlabel="predicted", ylabel="class")
+    return figure
+
+
 def _panels(number: int) -> tuple[Figure, Sequence[Axes]]:
     figure = Figure(figsize=(4.5 * number, 3.5), layout="constrained")
     return figure, figure.subplots(1, number, sharey=True, squeeze=False)[0]

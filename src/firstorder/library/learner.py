@@ -1,6 +1,7 @@
 """A trained initialisation: load it, adapt it to a few examples, save it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from firstorder.run.building import construct
 from firstorder.run.checkpoint import AtomicCheckpoints, read_checkpoint
 from firstorder.run.learner import MetaLearner
 from firstorder.task.episode import Episode
-from firstorder.task.loss import TaskLoss
 
 
 class Learner:
@@ -105,7 +105,7 @@ class Learner:
         algorithm = learnt.evaluator.algorithm if lr is None else learnt.algorithm.with_inner_lr(lr)
         if classes is not None and len(classes) != self.ways:
             start = with_ways(start, self.ways, len(classes), algorithm.name)
-        loss = TaskLoss(start.network, learnt.kind.criterion, algorithm.loss_reduction)
+        loss = replace(learnt.loss, network=start.network)
         evaluator = Evaluator(algorithm, learnt.kind, loss)
         return Adaptation(evaluator, start, task, self.form, classes)
 

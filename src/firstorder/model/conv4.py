@@ -1,7 +1,8 @@
 """The four-layer convolutional networks of few-shot classification (Section 6.1, as published)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from firstorder.model.layers import SameConv2d, glorot
@@ -24,6 +25,7 @@ class Conv4(nn.Module):
         image_size: side of the square images, in pixels.
         filters: channels of each block.
         downsample: "stride" or "pool".
+        dropout: share of the channels of each block that are set to zero while a task is trained on.
         conv_bias: keep the published biases in front of batch norm. They cannot change the output,
             since batch norm subtracts them, and under Adam with beta1 = 0 they drift on rounding
             errors; so they are left out unless asked for.
@@ -38,11 +40,12 @@ class Conv4(nn.Module):
         filters: Width = 64,
         downsample: Literal["stride", "pool"] = "stride",
         conv_bias: bool = False,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ) -> None:
         super().__init__()
         self.num_classes, self.filters = num_classes, filters
         self.in_channels, self.image_size = in_channels, image_size
-        self.downsample, self.conv_bias = downsample, conv_bias
+        self.downsample, self.conv_bias, self.dropout = downsample, conv_bias, dropout
         pool = downsample == "pool"
         blocks: list[nn.Module] = []
         channels, side = in_channels, image_size
@@ -52,6 +55,7 @@ class Conv4(nn.Module):
                 nn.BatchNorm2d(filters, eps=EPSILON, track_running_stats=False),
                 *([nn.MaxPool2d(2, ceil_mode=True)] if pool else []),
                 nn.ReLU(),
+                *([nn.Dropout2d(dropout)] if dropout else []),
             ]
             channels, side = filters, -(-side // 2)
         self.features = nn.Sequential(*blocks)

@@ -13,8 +13,16 @@ NEUTRAL = {
     "trainer.threads", "trainer.convolutions", "trainer.log_every", "trainer.checkpoint_every",
     "trainer.checkpoint_minutes", "trainer.checkpoints_kept", "trainer.deterministic",
     "trainer.progress", "trainer.compile", "eval.tasks", "eval.batch",
-    "eval.curve_tasks", "eval.parallel",
+    "eval.curve_tasks", "eval.train_tasks", "eval.parallel",
 }  # fmt: skip
+# Settings that came later: what runs without them did, and a setting that such runs have.
+LATER = {
+    "algo.inner_state": ("flows", "algo.inner_lr"),
+    "algo.label_smoothing": (0.0, "algo.inner_lr"),
+    "model.dropout": (0.0, "model.conv_bias"),
+    "eval.shared_head": (False, "eval.inner_steps"),
+    "eval.permutations": (1, "eval.inner_steps"),
+}
 NEUTRAL_PREFIXES = ("logger.", "hydra.", "eval.monitor_", f"{KEY}.")
 NEUTRAL_NAMES = ("root", "mirror", "workers", "objective")  # wherever they stand
 
@@ -37,3 +45,10 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config's leaves by their dotted keys, with those that came after it was written."""
+    leaves = dict(flatten(config))
+    later = {key: value for key, (value, beside) in LATER.items() if beside in leaves}
+    return {**later, **leaves}

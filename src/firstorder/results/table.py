@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from firstorder.results.neutral import counts, flatten
+from firstorder.results.neutral import counts, settings_of
 from firstorder.results.paper import full_iterations
 from firstorder.results.runs import RunRecord, measure_of
 
@@ -17,7 +17,7 @@ GROUP_DIGITS = 8
 
 def settings_that_count(run: RunRecord) -> dict[str, Any]:
     """Return the settings, besides the seed, that a run's numbers depend on."""
-    return {key: value for key, value in flatten(run.config) if counts(key)}
+    return {key: value for key, value in settings_of(run.config).items() if counts(key)}
 
 
 def group_of(run: RunRecord) -> str:
@@ -34,7 +34,7 @@ def test_tasks_of(run: RunRecord) -> str:
 
     Task i of a data set is a function of the seed, the split and i.
     """
-    leaves = dict(flatten(run.config))
+    leaves = settings_of(run.config)
     chosen = {
         key: value
         for key, value in leaves.items()

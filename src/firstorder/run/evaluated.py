@@ -31,7 +31,10 @@ class EvaluatedLearner(LearnedState):
         self.evaluation = evaluation or EvaluationSettings(curve_tasks=0)
         algorithm, lr = self.algorithm, self.evaluation.inner_lr
         evaluated = algorithm if lr is None else algorithm.with_inner_lr(lr)
-        self.evaluator = Evaluator(evaluated, self.kind, self.loss, self.evaluation.parallel)
+        self.evaluator = Evaluator(
+            evaluated, self.kind, self.loss, at_once=self.evaluation.parallel,
+            shared_head=self.evaluation.shared_head, permutations=self.evaluation.permutations,
+        )  # fmt: skip
         self.collect_scores = CollectScores(self.kind.protocols)
         self.validated: TaskScores | None = None
         self.tested: TaskScores | None = None
@@ -80,7 +83,9 @@ class EvaluatedLearner(LearnedState):
     def test_step(self, tasks: Episode, index: int) -> None:
         loader: Any = self.trainer.test_dataloaders
         last, diverged = self._collect(tasks, loader, index)
-        first = [n for n in loader.batches.numbers(index) if n < self.evaluation.curve_tasks]
+        is_test = loader.batches.sampler.split == "test"
+        curve_tasks = self.evaluation.curve_tasks if is_test else 0
+        first = [n for n in loader.batches.numbers(index) if n < curve_tasks]
         if first:
             some = Episode(*(field[: len(first)] for field in tasks))
             *others, _ = self.curve_steps  # all steps have just been taken

@@ -27,6 +27,7 @@ def final_test(
         what results.json says of the test; nothing on the ranks that did not write it.
     """
     start = time.perf_counter()
+    train = on_training_classes(trainer, learner, datamodule)
     trainer.test(learner, datamodule, verbose=False)
     if not trainer.is_global_zero:
         return {}
@@ -42,6 +43,7 @@ def final_test(
         steps=steps,
         eval_seconds=seconds,
         test=test,
+        train=train,
         adaptation=learner.adaptation_curve,
     )
     figures = draw(learner, datamodule, record["adaptation"], run.folder / "metrics.csv")
@@ -58,6 +60,19 @@ def final_test(
             run.wandb.add_checkpoint(run.last_checkpoint, record)
     show(learner.kind, record, diverged, run.folder)
     return test
+
+
+def on_training_classes(
+    trainer: Trainer, learner: MetaLearner, datamodule: EpisodeDataModule
+) -> dict[str, Any]:
+    """Evaluate on tasks of the training classes as on those of the test, if there are to be any."""
+    if not datamodule.train_tasks:
+        return {}
+    datamodule.test_split = "train"
+    trainer.test(learner, datamodule, verbose=False)
+    datamodule.test_split = "test"
+    assert learner.tested is not None
+    return learner.kind.summarise(learner.tested.scores)
 
 
 def draw(

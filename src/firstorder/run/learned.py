@@ -42,7 +42,9 @@ class LearnedState(LightningModule):
         self.algorithm, self.kind, self.outer_steps = algorithm, kind, outer_steps
         self.config = dict(config or {})
         self.network = Network(module)
-        self.loss = TaskLoss(self.network, kind.criterion, algorithm.loss_reduction)
+        self.loss = TaskLoss(
+            self.network, kind.smoothed(algorithm.label_smoothing), algorithm.loss_reduction
+        )
         self.meta_parameters = nn.ParameterDict(algorithm.meta_parameters(self.network))
         loop = algorithm.inner(self.loss, self.meta, self.context())
         state = loop.optimizer.init(loop.phi)
@@ -139,7 +141,7 @@ class LearnedState(LightningModule):
         arguments = {
             "algorithm": construct("algo", config["algo"]),
             "module": construct("model", config["model"]) if module is None else module,
-            "kind": source.kind,
+            "kind": kind_of(source, config["data"]["source"]),
             "outer_steps": config["trainer"]["max_steps"],
             "evaluation": construct("eval", config["eval"]),
             "config": config,
@@ -147,3 +149,9 @@ class LearnedState(LightningModule):
         learner = cls(**{**arguments, **changes})
         learner.restore(checkpoint)
         return learner.to(map_location)
+
+
+def kind_of(source: Any, settings: Mapping[str, Any]) -> TaskKind:
+    """Return the kind of a source's tasks, from its class and its settings, without its data."""
+    found: TaskKind = source.kind_of(settings) if hasattr(source, "kind_of") else source.kind
+    return found

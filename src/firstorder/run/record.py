@@ -24,6 +24,17 @@ def with_diverged(test: dict[str, Any], diverged: int) -> dict[str, Any]:
     return {**test, "diverged": diverged}
 
 
+def gap(train: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, float]:
+    """Return each protocol's mean score on tasks of training classes, less that on test tasks."""
+    if not all(isinstance(numbers, dict) for numbers in train.values()):
+        measure = next(iter(train))
+        return {measure: train[measure] - test[measure]}
+    return {
+        protocol: next(iter(numbers.values())) - next(iter(test[protocol].values()))
+        for protocol, numbers in train.items()
+    }
+
+
 def results(
     run: Run,
     learner: MetaLearner,
@@ -32,6 +43,7 @@ def results(
     steps: int,
     eval_seconds: float,
     test: dict[str, Any],
+    train: dict[str, Any],
     adaptation: dict[str, Any],
 ) -> dict[str, Any]:
     """Return all that results.json holds: schema 2."""
@@ -60,6 +72,7 @@ def results(
         **peak_memory(),
         "objective": learner.objective(run.config["objective"]),
         "test": test,
+        **({"train_tasks": train, "gap": gap(train, test)} if train else {}),
         "adaptation": adaptation,
     }
 

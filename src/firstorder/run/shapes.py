@@ -16,8 +16,9 @@ def measure(source: TaskSource, what: str, ways: int, default: int) -> int:
 
     Args:
         source: where tasks come from.
-        what: "channels" and "image_size" of square images; "inputs", the numbers in an input, or
-            "outputs": the ways of a classification, the numbers in a target of a regression.
+        what: "channels" and "image_size" of square images; "inputs", the numbers in an input;
+            "outputs", the ways of a classification, the numbers in a target of a regression; or
+            "pixels", the points of a field.
         ways: N, classes a task.
         default: the size where the source does not say the shape of its inputs.
 
@@ -26,6 +27,8 @@ def measure(source: TaskSource, what: str, ways: int, default: int) -> int:
     """
     if what == "outputs":
         return prod(getattr(source, "output_shape", (ways,)))
+    if what == "pixels":
+        return int(getattr(source, "pixels", default))
     shape = getattr(source, "input_shape", None)
     if shape is None:
         return default
@@ -63,3 +66,4 @@ def check_fit(module: nn.Module, source: TaskSource, ways: int) -> None:
             f"{name} gives {outputs.shape[1:].numel()} outputs an input, where tasks of {source.name}"
             f" with data.ways={ways} want {wanted}: see the settings of model.*"
         )
+    source.kind.check_network(module, shape)

@@ -2,7 +2,10 @@
 
 from firstorder.task.base import TaskKind
 from firstorder.task.classification import Classification
+from firstorder.task.density import Density
 from firstorder.task.episode import Episode
+from firstorder.task.field import Field
+from firstorder.task.named import Named
 from firstorder.task.regression import Regression
 
-__all__ = ["Classification", "Episode", "Regression", "TaskKind"]
+__all__ = ["Classification", "Density", "Episode", "Field", "Named", "Regression", "TaskKind"]

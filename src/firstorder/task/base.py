@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from firstorder.network import Network, predict
 from firstorder.task.episode import Episode
@@ -47,16 +47,38 @@ class TaskKind(ABC):
         has_classes: whether targets are numbers of classes.
     """
 
-    protocols: ClassVar[tuple[str, ...]]
-    measure: ClassVar[str]
-    higher_is_better: ClassVar[bool]
+    protocols: tuple[str, ...]
+    measure: str
+    higher_is_better: bool
     fewest_ways: ClassVar[int] = 1
-    has_classes: ClassVar[bool] = False
+    has_classes: bool = False
 
     @staticmethod
     @abstractmethod
     def criterion(prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each example, (n,), that the inner loop descends."""
+
+    def check_network(  # noqa: B027 (most kinds take any network)
+        self, module: nn.Module, input_shape: tuple[int, ...]
+    ) -> None:
+        """Make sure that a network is of the form that such tasks want.
+
+        Raises:
+            ValueError: it is not.
+        """
+
+    def smoothed(self, share: float) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the loss with a share of each label spread over all classes.
+
+        Raises:
+            ValueError: targets are no classes, and the share is not 0.
+        """
+        if share:
+            raise ValueError(
+                f"algo.label_smoothing={share} is for classes, and targets of {type(self).__name__} are"
+                " none: leave it at 0"
+            )
+        return self.criterion
 
     @abstractmethod
     def score(self, network: Network, phi: Tensor, tasks: Episode) -> Scores:
@@ -64,6 +86,17 @@ class TaskKind(ABC):
 
         A task whose predictions are not finite is scored NaN: it diverged.
         """
+
+    def score_together(self, network: Network, weights: Sequence[Tensor], tasks: Episode) -> Scores:
+        """Score the mean prediction of several weights, (tasks, d) each, as `score` does for one.
+
+        Raises:
+            ValueError: this kind has no such mean.
+        """
+        raise ValueError(
+            "eval.permutations averages over the numbers that classes are given, which tasks of"
+            f" {type(self).__name__} do not have: leave it at 1"
+        )
 
     def answer(
         self, network: Network, phi: Tensor, tasks: Episode, *, together: bool = True

@@ -1,6 +1,7 @@
 """Few-shot classification: N ways, K shots, with the paper's two protocols (Section 6.1)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,14 +11,15 @@ from torch import Tensor
 from firstorder.network import Network, predict
 from firstorder.task.base import Example, Scores, TaskKind, where_finite
 from firstorder.task.episode import Episode
+from firstorder.task.loss import Criterion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+def cross_entropy(prediction: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Return the cross entropy of each example, (n,), from logits, (n, ways), in nats."""
-    return F.cross_entropy(prediction, target, reduction="none")
+    return F.cross_entropy(prediction, target, reduction="none", label_smoothing=label_smoothing)
 
 
 def predict_transductively(network: Network, phi: Tensor, tasks: Episode) -> Tensor:
@@ -40,21 +42,39 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     return where_finite(logits, lambda: (logits.argmax(-1) == labels).float().mean(1))
 
 
+PREDICTORS = {"transductive": predict_transductively, "non_transductive": predict_one_by_one}
+
+
 class Classification(TaskKind):
     """Tell N classes apart after seeing K images of each; scored by accuracy, a fraction."""
 
     criterion = staticmethod(cross_entropy)
-    protocols = ("transductive", "non_transductive")
+    protocols = tuple(PREDICTORS)
     measure = "accuracy"
     higher_is_better = True
     fewest_ways = 2
     has_classes = True
 
+    def smoothed(self, share: float) -> Criterion:
+        return partial(cross_entropy, label_smoothing=share) if share else cross_entropy
+
     def score(self, network: Network, phi: Tensor, tasks: Episode) -> Scores:
         """Return the accuracies "transductive" and "non_transductive", (tasks,) each."""
         return {
-            "transductive": accuracy(predict_transductively(network, phi, tasks), tasks.query_y),
-            "non_transductive": accuracy(predict_one_by_one(network, phi, tasks), tasks.query_y),
+            name: accuracy(predictor(network, phi, tasks), tasks.query_y)
+            for name, predictor in PREDICTORS.items()
+        }
+
+    def score_together(self, network: Network, weights: Sequence[Tensor], tasks: Episode) -> Scores:
+        """Return the accuracies of the classes of the highest mean probability."""
+        return {
+            name: accuracy(
+                torch.stack([predictor(network, phi, tasks).softmax(-1) for phi in weights]).mean(
+                    0
+                ),
+                tasks.query_y,
+            )
+            for name, predictor in PREDICTORS.items()
         }
 
     def answer(

@@ -183,6 +183,12 @@ class ImageSource(ABC):
         """All images, (images, C, H, W) uint8, mapped from the cache."""
         return self._opened().pixels
 
+    @property
+    def class_numbers(self) -> np.ndarray:
+        """The number of each image's class, (images,) int64, whatever its split."""
+        counts = np.diff(self._opened().offsets)
+        return np.arange(len(counts)).repeat(counts)
+
     def __getstate__(self) -> dict[str, object]:
         """Leave the pixels behind when pickled for another process, which maps them itself."""
         return {**self.__dict__, "_cache": None, "_open": self._cache is not None}
