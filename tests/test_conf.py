@@ -26,12 +26,15 @@ GIVEN = {
 }
 # Which networks do not go with which tasks, and why.
 IMAGES = ("conv4", "conv4_pool", "resnet12")
-POINTS = ("sinusoid", "fields", "signals", "arrays")
+POINTS = ("sinusoid", "fields", "signals", "arrays", "topics")
 REFUSED = {
-    **{(data, model): rf"data={data} has inputs of shape \(\d,\)" for data in POINTS for model in IMAGES},
+    **{(data, model): rf"data={data} has inputs of shape \(\d+,\)"
+       for data in POINTS for model in IMAGES},
     **{(data, "pixelcnn"): r"PixelCNN does not take inputs" for data in POINTS},
     **{(data, "pixelcnn"): r"PixelCNN (gives \d+ outputs|does not take inputs)"
        for data in ("cifarfs", "glyphs", "miniimagenet", "omniglot", "imagefolder")},
+    **{(data, "transformer"): r"Transformer (gives \d+ outputs|does not take inputs)"
+       for data in ("cifarfs", "glyphs", "miniimagenet", "omniglot", "imagefolder", "density")},
     **{("density", model): r"\w+ gives 1 outputs an input" for model in IMAGES},
     **{("density", model): r"\w+ sees the pixels" for model in ("mlp", "siren", "fourier_mlp")},
 }  # fmt: skip

@@ -81,7 +81,10 @@ class Network:
         if not self.layout:
             raise ValueError(f"model {kind} has no parameter that requires a gradient to learn")
         self._sizes = self.layout.sizes
-        self.is_random = any("Drop" in type(layer).__name__ for layer in module.modules())
+        self.is_random = any(
+            "Drop" in type(layer).__name__ and getattr(layer, "p", None) != 0
+            for layer in module.modules()
+        )
 
     def __call__(self, phi: Tensor, x: Tensor) -> Tensor:
         """Return the output on x, (n, ...), with the parameters phi, (d,), in training mode."""

@@ -11,6 +11,7 @@ from firstorder.data.miniimagenet import MiniImageNet
 from firstorder.data.omniglot import Omniglot
 from firstorder.data.signals import Signals
 from firstorder.data.sinusoid import Sinusoid
+from firstorder.data.topics import Topics
 
 __all__ = [
     "Arrays",
@@ -24,4 +25,5 @@ __all__ = [
     "Omniglot",
     "Signals",
     "Sinusoid",
+    "Topics",
 ]

@@ -6,5 +6,6 @@ from firstorder.model.mlp import MLP
 from firstorder.model.pixelcnn import PixelCNN
 from firstorder.model.resnet12 import ResNet12
 from firstorder.model.siren import Siren
+from firstorder.model.transformer import Transformer
 
-__all__ = ["MLP", "Conv4", "FourierMLP", "PixelCNN", "ResNet12", "Siren"]
+__all__ = ["MLP", "Conv4", "FourierMLP", "PixelCNN", "ResNet12", "Siren", "Transformer"]

@@ -18,7 +18,7 @@ def measure(source: TaskSource, what: str, ways: int, default: int) -> int:
         source: where tasks come from.
         what: "channels" and "image_size" of square images; "inputs", the numbers in an input;
             "outputs", the ways of a classification, the numbers in a target of a regression; or
-            "pixels", the points of a field.
+            what some sources say of themselves: "pixels", "words", "length".
         ways: N, classes a task.
         default: the size where the source does not say the shape of its inputs.
 
@@ -27,8 +27,8 @@ def measure(source: TaskSource, what: str, ways: int, default: int) -> int:
     """
     if what == "outputs":
         return prod(getattr(source, "output_shape", (ways,)))
-    if what == "pixels":
-        return int(getattr(source, "pixels", default))
+    if what in ("pixels", "words", "length"):
+        return int(getattr(source, what, default))
     shape = getattr(source, "input_shape", None)
     if shape is None:
         return default
@@ -55,7 +55,7 @@ def check_fit(module: nn.Module, source: TaskSource, ways: int) -> None:
     try:
         with torch.no_grad():
             outputs = module(torch.zeros(2, *shape))
-    except RuntimeError as error:
+    except (RuntimeError, IndexError) as error:
         raise ValueError(
             f"{name} does not take inputs of shape {shape}, those of {source.name}: see the settings of"
             f" model.* ({error})"
