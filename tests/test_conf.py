@@ -61,7 +61,7 @@ def test_every_algorithm_composes_with_every_data_set(algo: str, data: str) -> N
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_network_is_made_for_every_data_set_or_refused(model: str, data: str) -> None:
-    """With every algorithm: the configs of the three groups name each other nowhere."""
+    """With any algorithm: the configs of the three groups name each other nowhere."""
     cfg = composed(f"model={model}", f"data={data}")
     if (data, model) in REFUSED:
         with pytest.raises(USER_ERRORS) as caught:
@@ -70,9 +70,9 @@ def test_every_network_is_made_for_every_data_set_or_refused(model: str, data: s
         return
     learner, _ = assemble(cfg, plain(cfg))  # tries the network on inputs of the shape
     assert learner.network.initial().numel() > 0
-    for algo in ALGORITHMS:
-        with_algo = composed(f"model={model}", f"data={data}", f"algo={algo}")
-        assert plain(with_algo)["model"] == plain(cfg)["model"]
+    other = ALGORITHMS[(MODELS.index(model) + DATA.index(data)) % len(ALGORITHMS)]
+    with_other = composed(f"model={model}", f"data={data}", f"algo={other}")
+    assert plain(with_other)["model"] == plain(cfg)["model"]
 
 
 def test_a_size_that_is_given_wins_over_the_sources() -> None:

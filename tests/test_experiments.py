@@ -134,7 +134,8 @@ def test_an_experiment_has_the_papers_settings(name: str) -> None:
 def test_an_experiment_shrinks_in_proportion() -> None:
     config = composed("table2_5way_5shot", "scale=0.01")
     assert config["trainer"]["max_steps"] == 1000
-    assert config["eval"]["tasks"] == 50  # its floor
+    assert config["eval"]["tasks"] == 100
+    assert composed("table2_5way_5shot", "scale=0.001")["eval"]["tasks"] == 50  # its floor
     half = composed("figure3_g2", "scale=0.5")
     assert half["trainer"]["max_steps"] == 20_000
     assert half["eval"]["monitor_every"] * 100 == 20_000
