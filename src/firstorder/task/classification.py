@@ -102,9 +102,17 @@ class Classification(TaskKind):
         return f"{100 * score:.1f} %"
 
     def draw(self, example: Example) -> "Figure":
-        """Draw a class a row: its support images, then its query images with the predicted classes."""
-        from firstorder.figures.example import draw_images  # matplotlib takes a second to load
+        """Draw a class a row: its support images, then its query images with the predicted classes.
 
+        Where inputs are no images: how often each class was taken for each.
+        """
+        from firstorder.figures.example import draw_confusion, draw_images  # slow to load
+
+        if example.task.support_x.dim() != 4:
+            taken = {name: example.network.predict(points[-1], example.task.query_x).argmax(-1)
+                     for name, points in example.weights.items()}  # fmt: skip
+            classes = int(example.task.support_y.max()) + 1
+            return draw_confusion(example.task.query_y, taken, classes)
         adapted = next(iter(example.weights.values()))[-1]
         return draw_images(example.task, example.network.predict(adapted, example.task.query_x))
 
