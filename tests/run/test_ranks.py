@@ -127,6 +127,37 @@ MetaLearner.training_step = failing
 from train import main
 main()
 """
+SIGNALLED = """
+import os, sys
+sys.path.insert(0, {src!r})
+from torch import distributed
+from firstorder.run.learner import MetaLearner
+from firstorder.run.ranks import this_rank
+
+step, sent = MetaLearner.training_step, []
+
+def counted(name):
+    message = getattr(distributed, name)
+    def send(*arguments, **keywords):
+        sent.append(name)
+        return message(*arguments, **keywords)
+    setattr(distributed, name, send)
+
+for name in "all_reduce", "broadcast", "all_gather", "barrier":
+    counted(name)
+
+def signalled(self, tasks, index):
+    if self.global_step == 3:
+        sent.clear()
+    if self.global_step == 6 and this_rank() == 1:
+        print("messages of three iterations:", *sent)
+        os.kill(os.getpid(), {number})
+    return step(self, tasks, index)
+
+MetaLearner.training_step = signalled
+from train import main
+main()
+"""
 LONG = [*SMALL, "trainer.max_steps=1000000", "eval.monitor_every=0", "eval.tasks=3"]
 
 
@@ -143,6 +174,40 @@ def test_a_rank_that_fails_alone_ends_the_run(environment: dict[str, str], tmp_p
     assert (journal["status"], journal["iteration"]) == ("failed", 20)
     assert "another rank has ended" in journal["error"]
     assert weights(tmp_path / "run").isfinite().all()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_ranks_agree_on_a_signal_to_one_of_them_in_the_one_message_of_an_iteration(
+    number: signal.Signals, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Both end after the same iteration, with one checkpoint, from which the run goes on to its end."""
+    (tmp_path / "signalled.py").write_text(
+        SIGNALLED.format(src=str(ROOT / "src"), number=int(number))
+    )
+    steps = ["trainer.max_steps=9", "eval.monitor_every=0", "hydra.run.dir=run"]
+
+    def of_two(*more: str, script: str | Path = ROOT / "src" / "train.py") -> list[tuple[int, str]]:
+        processes = [
+            subprocess.Popen(
+                [sys.executable, script, *UNEQUAL, *steps, "trainer.devices=2", *more],
+                env={**environment, **slurm(rank)}, cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+            )
+            for rank in range(2)
+        ]  # fmt: skip
+        said = [process.communicate(timeout=150)[0] for process in processes]
+        return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
+
+    (first, told), (second, counted) = of_two(script="signalled.py")
+    assert (first, second) == (128 + number, 128 + number)
+    assert "stopped after 7 iterations" in told
+    assert "messages of three iterations: all_reduce all_reduce all_reduce\n" in counted
+    assert [path.name for path in tmp_path.glob("run/checkpoints/*")] == ["last.ckpt"]
+    stopped = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert torch.load(stopped, weights_only=True)["global_step"] == 7
+    assert [status for status, _ in of_two(f"ckpt_path={stopped}")] == [0, 0]
+    goes_on = weights(tmp_path / "run")
+    assert [status for status, _ in of_two("hydra.run.dir=undisturbed")] == [0, 0]
+    assert torch.equal(goes_on, weights(tmp_path / "undisturbed"))
 
 
 def test_a_rank_that_is_killed_ends_the_others_and_the_run_goes_on(
