@@ -149,9 +149,9 @@ for name in "all_reduce", "broadcast", "all_gather", "barrier":
 def signalled(self, tasks, index):
     if self.global_step == 3:
         sent.clear()
-    if self.global_step == 6 and this_rank() == 1:
+    if this_rank() == 1 and (number := {signals}.get(self.global_step)):
         print("messages of three iterations:", *sent)
-        os.kill(os.getpid(), {number})
+        os.kill(os.getpid(), number)
     return step(self, tasks, index)
 
 MetaLearner.training_step = signalled
@@ -176,38 +176,39 @@ def test_a_rank_that_fails_alone_ends_the_run(environment: dict[str, str], tmp_p
     assert weights(tmp_path / "run").isfinite().all()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.timeout(600)
 def test_ranks_agree_on_a_signal_to_one_of_them_in_the_one_message_of_an_iteration(
-    number: signal.Signals, environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Both end after the same iteration, with one checkpoint, from which the run goes on to its end."""
-    (tmp_path / "signalled.py").write_text(
-        SIGNALLED.format(src=str(ROOT / "src"), number=int(number))
-    )
-    steps = ["trainer.max_steps=9", "eval.monitor_every=0", "hydra.run.dir=run"]
+    """Both end after the same iteration, with one checkpoint, and the run goes on to the same bits."""
+    signals = {6: int(signal.SIGUSR1), 8: int(signal.SIGTERM)}
+    (tmp_path / "signalled.py").write_text(SIGNALLED.format(src=str(ROOT / "src"), signals=signals))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
 
-    def of_two(*more: str, script: str | Path = ROOT / "src" / "train.py") -> list[tuple[int, str]]:
+    def of_two(script: str | Path, *more: str) -> tuple[list[int], str]:
+        command = [sys.executable, script, *UNEQUAL, "trainer.max_steps=11", "trainer.devices=2"]
         processes = [
             subprocess.Popen(
-                [sys.executable, script, *UNEQUAL, *steps, "trainer.devices=2", *more],
-                env={**environment, **slurm(rank)}, cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+                [*command, "eval.monitor_every=0", *more], env={**environment, **slurm(rank)},
+                cwd=tmp_path, text=True, stdout=subprocess.PIPE,
             )
             for rank in range(2)
         ]  # fmt: skip
-        said = [process.communicate(timeout=150)[0] for process in processes]
-        return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
+        said = "".join(process.communicate(timeout=150)[0] for process in processes)
+        return [process.returncode for process in processes], said
 
-    (first, told), (second, counted) = of_two(script="signalled.py")
-    assert (first, second) == (128 + number, 128 + number)
-    assert "stopped after 7 iterations" in told
-    assert "messages of three iterations: all_reduce all_reduce all_reduce\n" in counted
-    assert [path.name for path in tmp_path.glob("run/checkpoints/*")] == ["last.ckpt"]
-    stopped = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    assert torch.load(stopped, weights_only=True)["global_step"] == 7
-    assert [status for status, _ in of_two(f"ckpt_path={stopped}")] == [0, 0]
-    goes_on = weights(tmp_path / "run")
-    assert [status for status, _ in of_two("hydra.run.dir=undisturbed")] == [0, 0]
-    assert torch.equal(goes_on, weights(tmp_path / "undisturbed"))
+    status, said = of_two("signalled.py", "hydra.run.dir=run")
+    assert status == [128 + signal.SIGUSR1] * 2
+    assert said.count("stopped after 7 iterations") == 1
+    assert "messages of three iterations: all_reduce all_reduce all_reduce\n" in said
+    assert [path.name for path in last.parent.iterdir()] == ["last.ckpt"]
+    status, said = of_two("signalled.py", "hydra.run.dir=run", f"ckpt_path={last}")
+    assert status == [128 + signal.SIGTERM] * 2
+    assert said.count("stopped after 9 iterations") == 1
+    train = ROOT / "src" / "train.py"
+    assert of_two(train, "hydra.run.dir=run", f"ckpt_path={last}")[0] == [0, 0]
+    assert of_two(train, "hydra.run.dir=undisturbed")[0] == [0, 0]
+    assert torch.equal(weights(tmp_path / "run"), weights(tmp_path / "undisturbed"))
 
 
 def test_a_rank_that_is_killed_ends_the_others_and_the_run_goes_on(
