@@ -26,7 +26,7 @@ SMALL = [
 
 def start(folder: Path, settings: list[str]) -> subprocess.Popen[bytes]:
     """Begin a run in a folder, or go on with it."""
-    command = [sys.executable, ROOT / "src" / "train.py", *SMALL, *settings]
+    command = [sys.executable, str(ROOT / "src" / "train.py"), *SMALL, *settings]
     return subprocess.Popen([*command, f"hydra.run.dir={folder}"], stdout=subprocess.DEVNULL)
 
 
