@@ -20,7 +20,7 @@ def main(cfg: DictConfig) -> float | None:
     config, folder = plain(cfg), run_folder(cfg)
     with Run(folder, config, checkpoint=checkpoint, job_type="eval") as run:
         seed_everything(cfg.seed, verbose=False)
-        learner, datamodule = assemble(cfg, config)
+        learner, datamodule = assemble(cfg, config, trains=False)
         learner.restore(checkpoint)
         final_test(run, run.trainer(learner, datamodule), learner, datamodule)
     return learner.objective("test")

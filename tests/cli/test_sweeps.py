@@ -1,13 +1,17 @@
 """Sweeps that go on, as real processes."""
 
 import json
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 from omegaconf import OmegaConf
 
 from firstorder.cli.resolvers import LONGEST, run_group, run_name, scaled
 from firstorder.cli.resuming import first_difference
-from tests.conftest import TINY, Script
+from tests.conftest import ROOT, TINY, Script
 
 SWEEP = [*TINY, "logger=csv", "eval.monitor_every=0", "resume=auto", "hydra.sweep.dir=sweep"]
 
@@ -38,6 +42,36 @@ def test_failures_stay_alone_and_the_same_command_does_only_what_is_missing(
     assert "was finished" in again.stdout
     assert [path.stat().st_mtime_ns for path in results] == written
     assert sorted(jobs(tmp_path).values()) == [["failed"] * 2] * 2 + [["finished", "skipped"]] * 2
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        "submitit",
+        pytest.param(
+            "cluster",
+            marks=pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray"),
+        ),
+    ],
+)
+def test_a_launcher_of_processes_leaves_failures_alone_and_runs_them_again_only(
+    launcher: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    jobs_of_four = ["algo.inner_lr=0.001,-1,0.002,0.003", "trainer.max_steps=2", "eval.tasks=2"]
+    command = [sys.executable, ROOT / "src" / "train.py", "--multirun", *SWEEP, *jobs_of_four]
+    for _ in range(2):
+        done = subprocess.run(  # Ray hangs in a process that was forked
+            [*command, f"hydra/launcher={launcher}"], cwd=tmp_path, env=environment,
+            capture_output=True, text=True, timeout=280, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1, done.stderr
+        assert (
+            "failed" in done.stdout
+        )  # the table is as wide as the terminal, and cuts sentences up
+    assert len(list(tmp_path.glob("sweep/*/*/results.json"))) == 3
+    assert sorted(jobs(tmp_path).values()) == [["failed"] * 2] + [["finished", "skipped"]] * 3
+    assert (tmp_path / "sweep" / "jobs.jsonl").read_text().count("-1.0 must be above 0") == 2
 
 
 def test_an_unfinished_job_goes_on_from_its_checkpoint(script: Script, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import firstorder.analysis
 from firstorder.cli.commands import USER_ERRORS
 from firstorder.cli.messages import message
 from firstorder.cli.schema import register, register_package
-from firstorder.cli.validation import validate
+from firstorder.cli.validation import check_ranks, validate
 from firstorder.places import CONF
 from firstorder.plugins import trust_overrides
 from tests.conftest import arrays_of_tasks
@@ -317,3 +317,15 @@ def test_a_forbidden_value_ends_in_one_sentence_with_its_key(command: str) -> No
             node._content[name] = copy.deepcopy(before)
             node._content[name]._set_parent(node)
     validate(cfg)  # everything was put back
+
+
+def test_only_training_needs_a_task_of_each_meta_batch_for_each_device() -> None:
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", ["algo.meta_batch_size=4", "trainer.devices=8"])
+    with pytest.raises(ValueError, match="meta_batch_size=4 is too few for 8 devices"):
+        check_ranks(cfg, trains=True)
+    check_ranks(cfg, trains=False)
+    cfg.eval.tasks = 7
+    with pytest.raises(ValueError, match="tasks=7 is too few for 8 devices"):
+        check_ranks(cfg, trains=False)

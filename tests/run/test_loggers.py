@@ -1,11 +1,14 @@
 """Weights & Biases is never in the way of a run."""
 
+import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -29,6 +32,47 @@ class Refuse(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class Accept(Refuse):
+    """Answer as much as a run needs that begins online."""
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = json.loads(body) if self.path == "/graphql" else {}
+        query, named = (asked.get(key) or {} for key in ("query", "variables"))
+        project = {"id": "p", "name": "firstorder", "entity": {"id": "e", "name": "me"}}
+        bucket = {
+            "id": "b", "name": named.get("name", ""), "displayName": "x", "description": "",
+            "config": "{}", "sweepName": None, "project": project, "historyLineCount": 0,
+        } if named else {}  # fmt: skip
+        answers: dict[str, Any] = {
+            "upsertBucket": {"bucket": bucket, "inserted": True},
+            "viewer": {"id": "u", "entity": "me", "username": "me", "email": "a", "flags": "{}",
+                       "teams": {"edges": []}, "capabilities": []},
+            "serverInfo": {"features": []},
+            "RunResumeStatus": None,
+            "createRunFiles": {"runID": "b", "uploadHeaders": [], "files": []},
+        }  # fmt: skip
+        found = next(({key: answers[key]} for key in answers if key in query), {})
+        if "RunResumeStatus" in found:
+            found = {"model": {**project, "bucket": None}}
+        content = json.dumps({"data": found}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = answer
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
 
 
 @pytest.fixture
@@ -84,3 +128,31 @@ def test_a_run_may_be_kept_out_of_weights_and_biases_by_its_own_switch(
     done = script("train.py", *SHORT, cwd=tmp_path, WANDB_MODE="disabled")
     assert done.returncode == 0, done.stderr
     assert not list((tmp_path / "run").glob("wandb/*run-*"))
+
+
+def test_a_server_that_goes_away_in_mid_run_costs_nothing(script: Script, tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Accept)
+    Thread(target=server.serve_forever, daemon=True).start()
+    metrics, had = tmp_path / "run" / "metrics.csv", []
+
+    def go_away() -> None:
+        while lines(metrics) < 10:
+            time.sleep(0.05)
+        server.shutdown()
+        server.server_close()
+        had.append(lines(metrics))
+
+    Thread(target=go_away, daemon=True).start()
+    done = script(
+        "train.py", *SHORT, "trainer.max_steps=150", "trainer.log_every=1", cwd=tmp_path,
+        WANDB_API_KEY=SECRET, WANDB_BASE_URL=f"http://127.0.0.1:{server.server_port}",
+        WANDB_FINISH_TIMEOUT="3",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert 10 <= had[0] < lines(metrics) == 151  # with the names of the columns
+    (begun,), (ended,) = (
+        (tmp_path / "run" / "wandb").glob(f"{k}-*") for k in ("run", "offline-run")
+    )
+    assert begun.name.rpartition("-")[2] == ended.name.rpartition("-")[2]
+    assert '"mse"' in inspected(ended)

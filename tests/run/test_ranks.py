@@ -127,6 +127,37 @@ MetaLearner.training_step = failing
 from train import main
 main()
 """
+SIGNALLED = """
+import os, sys
+sys.path.insert(0, {src!r})
+from torch import distributed
+from firstorder.run.learner import MetaLearner
+from firstorder.run.ranks import this_rank
+
+step, sent = MetaLearner.training_step, []
+
+def counted(name):
+    message = getattr(distributed, name)
+    def send(*arguments, **keywords):
+        sent.append(name)
+        return message(*arguments, **keywords)
+    setattr(distributed, name, send)
+
+for name in "all_reduce", "broadcast", "all_gather", "barrier":
+    counted(name)
+
+def signalled(self, tasks, index):
+    if self.global_step == 3:
+        sent.clear()
+    if this_rank() == 1 and (number := {signals}.get(self.global_step)):
+        print("messages of three iterations:", *sent)
+        os.kill(os.getpid(), number)
+    return step(self, tasks, index)
+
+MetaLearner.training_step = signalled
+from train import main
+main()
+"""
 LONG = [*SMALL, "trainer.max_steps=1000000", "eval.monitor_every=0", "eval.tasks=3"]
 
 
@@ -143,6 +174,41 @@ def test_a_rank_that_fails_alone_ends_the_run(environment: dict[str, str], tmp_p
     assert (journal["status"], journal["iteration"]) == ("failed", 20)
     assert "another rank has ended" in journal["error"]
     assert weights(tmp_path / "run").isfinite().all()
+
+
+@pytest.mark.timeout(600)
+def test_ranks_agree_on_a_signal_to_one_of_them_in_the_one_message_of_an_iteration(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Both end after the same iteration, with one checkpoint, and the run goes on to the same bits."""
+    signals = {6: int(signal.SIGUSR1), 8: int(signal.SIGTERM)}
+    (tmp_path / "signalled.py").write_text(SIGNALLED.format(src=str(ROOT / "src"), signals=signals))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+
+    def of_two(script: str | Path, *more: str) -> tuple[list[int], str]:
+        command = [sys.executable, script, *UNEQUAL, "trainer.max_steps=11", "trainer.devices=2"]
+        processes = [
+            subprocess.Popen(
+                [*command, "eval.monitor_every=0", *more], env={**environment, **slurm(rank)},
+                cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+            )
+            for rank in range(2)
+        ]  # fmt: skip
+        said = "".join(process.communicate(timeout=150)[0] for process in processes)
+        return [process.returncode for process in processes], said
+
+    status, said = of_two("signalled.py", "hydra.run.dir=run")
+    assert status == [128 + signal.SIGUSR1] * 2
+    assert said.count("stopped after 7 iterations") == 1
+    assert "messages of three iterations: all_reduce all_reduce all_reduce\n" in said
+    assert [path.name for path in last.parent.iterdir()] == ["last.ckpt"]
+    status, said = of_two("signalled.py", "hydra.run.dir=run", f"ckpt_path={last}")
+    assert status == [128 + signal.SIGTERM] * 2
+    assert said.count("stopped after 9 iterations") == 1
+    train = ROOT / "src" / "train.py"
+    assert of_two(train, "hydra.run.dir=run", f"ckpt_path={last}")[0] == [0, 0]
+    assert of_two(train, "hydra.run.dir=undisturbed")[0] == [0, 0]
+    assert torch.equal(weights(tmp_path / "run"), weights(tmp_path / "undisturbed"))
 
 
 def test_a_rank_that_is_killed_ends_the_others_and_the_run_goes_on(

@@ -25,15 +25,19 @@ def build(cfg: DictConfig, key: str) -> Any:
     return construct(key, node)
 
 
-def assemble(cfg: DictConfig, config: dict[str, Any]) -> tuple[MetaLearner, EpisodeDataModule]:
+def assemble(
+    cfg: DictConfig, config: dict[str, Any], *, trains: bool = True
+) -> tuple[MetaLearner, EpisodeDataModule]:
     """Build the learner and the data of a run; `config` is what its checkpoints remember.
+
+    One that does not train may have fewer tasks in a meta-batch than there are devices.
 
     Raises:
         ValueError: a setting is wrong by itself, or does not go with another.
     """
     algorithm: MetaAlgorithm = build(cfg, "algo")
     evaluation: EvaluationSettings = build(cfg, "eval")
-    check_together(cfg)
+    check_together(cfg, trains=trains)
     source: TaskSource = build(cfg, "data.source")
     module = build(cfg, "model")
     check_fit(module, source, cfg.data.ways)

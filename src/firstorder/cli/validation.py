@@ -122,14 +122,14 @@ def settings_of(key: str, value: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def check_together(cfg: DictConfig) -> None:
-    """Check the settings of a run that depend on each other.
+def check_together(cfg: DictConfig, *, trains: bool = True) -> None:
+    """Check the settings of a run that depend on each other; one that only evaluates has fewer.
 
     Raises:
         ValueError: some do not go together.
     """
     check_scale(cfg)
-    check_ranks(cfg)
+    check_ranks(cfg, trains)
     check_objective(cfg)
     check_shots(cfg)
 
@@ -143,7 +143,7 @@ def check_scale(cfg: DictConfig) -> None:
         )
 
 
-def check_ranks(cfg: DictConfig) -> None:
+def check_ranks(cfg: DictConfig, trains: bool) -> None:
     """Check that tasks can be shared by the processes of a run."""
     devices, nodes = cfg.trainer.devices, cfg.trainer.num_nodes
     ranks = devices * nodes
@@ -162,8 +162,9 @@ def check_ranks(cfg: DictConfig) -> None:
             f"trainer.devices={devices} cannot go with --multirun, where every process would"
             " run the whole sweep: give each job one device, and let a launcher run jobs side by side"
         )
-    validates = ["eval.monitor_tasks"] if cfg.eval.monitor_every else []
-    for key in "algo.meta_batch_size", "eval.tasks", *validates:
+    training = ["algo.meta_batch_size"] if trains else []
+    validation = ["eval.monitor_tasks"] if trains and cfg.eval.monitor_every else []
+    for key in *training, "eval.tasks", *validation:
         if (value := OmegaConf.select(cfg, key)) < ranks:
             raise ValueError(f"{key}={value} is too few for {ranks} devices: each needs a task")
 

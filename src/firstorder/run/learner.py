@@ -2,6 +2,7 @@
 
 import gc
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -35,6 +36,10 @@ class MetaLearner(EvaluatedLearner):
         log_every: outer iterations between two lines of metrics.
         look_back: outer iterations after which it is found out whether they were finite; one, or some
             on a GPU, where None.
+
+    Attributes:
+        ask: returns numbers that this rank has for all, see `SaveCheckpoints`.
+        asked: their mean over the ranks, of the last iteration.
     """
 
     def __init__(
@@ -47,6 +52,8 @@ class MetaLearner(EvaluatedLearner):
         super().__init__(*arguments, **keywords)
         self.automatic_optimization = False
         self.log_every, self.look_back = log_every, look_back
+        self.ask: Callable[[], list[float]] = list
+        self.asked = torch.zeros(0)
         self._losses: list[Tensor] = []  # of the iterations since the last line of metrics
         self._unseen: list[Iteration] = []  # the last of them, which may not be finite
 
@@ -104,7 +111,8 @@ class MetaLearner(EvaluatedLearner):
         )
         if self.trainer.world_size > 1:
             share = len(tasks.support_x) / self.algorithm.meta_batch_size
-            gradient = average_over_ranks(gradient, share)
+            mine = torch.tensor(self.ask(), dtype=self.phi.dtype, device=self.device)
+            gradient, self.asked = average_over_ranks((gradient, mine), share)
         direction = gradient.direction
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)

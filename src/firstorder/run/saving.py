@@ -12,7 +12,8 @@ from torch import distributed
 
 from firstorder.run.atomic import writing
 from firstorder.run.evaluated import EvaluatedLearner
-from firstorder.signals import Stopped, stop_signals
+from firstorder.run.learner import MetaLearner
+from firstorder.signals import STOPS, Stopped, stop_signals
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 
@@ -62,12 +63,20 @@ class SaveCheckpoints(Checkpoint):
         stop_signals.defer(True)
         stop_signals.listen()  # Lightning has put handlers of its own over ours
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+        assert isinstance(pl_module, MetaLearner)
+        pl_module.ask, pl_module.asked = self._ask, torch.zeros(len(self._ask()))
+        loop: Any = trainer.fit_loop.epoch_loop  # it would broadcast in each iteration whether a
+        loop._broadcast_sigterm_tensor = lambda: (
+            None
+        )  # handler of its own, now replaced, was called
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         stop_signals.listen()
 
-    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        signal, is_time = self._agree(trainer)
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, MetaLearner)
+        is_alone = trainer.world_size == 1
+        signal, is_time = understood(self._ask() if is_alone else pl_module.asked.tolist())
         step = trainer.global_step
         is_due = step > self._saved_step and (is_time or step % self.every == 0)
         if is_due or (signal and step):
@@ -84,21 +93,19 @@ class SaveCheckpoints(Checkpoint):
 
     def finish(self, trainer: Trainer) -> None:
         """Write the checkpoint of the last iteration; then stop if a signal asks to."""
-        signal, _ = self._agree(trainer)
+        mine = torch.tensor(self._ask(), device=trainer.strategy.root_device)
+        if trainer.world_size > 1:  # one may have come since the last iteration's message
+            distributed.all_reduce(mine)
+        signal, _ = understood(mine.tolist())
         self._save(trainer)
         stop_signals.defer(False)
         if signal:
             self._stop(trainer, signal)
 
-    def _agree(self, trainer: Trainer) -> tuple[int, bool]:
-        """Return the signal that a rank has got, and whether it is time to save."""
+    def _ask(self) -> list[float]:
+        """Return what this rank asks of all: 1 or 0 for each signal, and for the clock."""
         is_time = time.monotonic() - self._saved_at > self.seconds
-        if trainer.world_size == 1:
-            return stop_signals.noted, is_time
-        mine = torch.tensor([stop_signals.noted, is_time], device=trainer.strategy.root_device)
-        distributed.all_reduce(mine, distributed.ReduceOp.MAX)  # Lightning's own waits twice
-        signal, is_time = mine.tolist()
-        return signal, bool(is_time)
+        return [*(float(stop_signals.noted == number) for number in STOPS), float(is_time)]
 
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.folder / LAST, storage_options={"earlier": self.kept - 1})
@@ -109,6 +116,13 @@ class SaveCheckpoints(Checkpoint):
         if trainer.is_global_zero and trainer.global_step:
             say_stopped(trainer, self.folder / LAST)
         raise Stopped(signal)
+
+
+def understood(asked: list[float]) -> tuple[int, bool]:
+    """Return the signal that any rank has got, 0 for none, and whether it is time for one to save."""
+    *signals, is_time = asked
+    came = [number for number, share in zip(STOPS, signals, strict=True) if share]
+    return max(came, default=0), is_time > 0
 
 
 def say_stopped(trainer: Trainer, path: Path) -> None:
