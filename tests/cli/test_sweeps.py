@@ -61,7 +61,7 @@ def test_a_launcher_of_processes_leaves_failures_alone_and_runs_them_again_only(
     jobs_of_four = ["algo.inner_lr=0.001,-1,0.002,0.003", "trainer.max_steps=2", "eval.tasks=2"]
     command = [sys.executable, ROOT / "src" / "train.py", "--multirun", *SWEEP, *jobs_of_four]
     for _ in range(2):
-        done = subprocess.run(  # Ray hangs in a process that was forked
+        done = subprocess.run(  # with Ray it ran into its timeout in a forked one
             [*command, f"hydra/launcher={launcher}"], cwd=tmp_path, env=environment,
             capture_output=True, text=True, timeout=280, check=False,
         )  # fmt: skip
