@@ -27,6 +27,9 @@ def test_a_mistake_is_named(draw: Draw) -> None:
         ({"train": (x, y[:3]), "test": test}, r"20 examples and labels of shape \(3,\)"),
         ({"train": (x.astype(int), y), "test": test}, "train holds int64"),
         ({"train": (x[..., :3], y), "test": test}, "different shapes"),
+        ({"train": (x / np.nan, y), "test": test}, "train holds NaN or infinity"),
+        ({"train": (x[:0], y[:0]), "test": test}, "train holds no examples"),
+        ({"train": (x, y), "test": None}, r"test must be a pair \(x, y\)"),
     ):
         with pytest.raises(ValueError, match=sentence):
             ArraySource(**wrong)

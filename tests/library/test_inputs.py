@@ -36,5 +36,7 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=sentence):
             form.read(given)
+    with pytest.raises(ValueError, match="of Pillow's mode CMYK: give it as RGB or L"):
+        form.read([Image.new("CMYK", (6, 6))])
     with pytest.raises(ValueError, match="no square images"):
         InputForm((1,)).read([tmp_path / "a.png"])

@@ -100,6 +100,12 @@ def test_numbers_are_predicted_where_the_task_is_a_regression(tmp_path: Path) ->
     x = np.linspace(-1, 1, 20)[:, None]
     fitted = learner.adapt(x, 2 * x, steps=200)
     assert np.abs(fitted.predict(x) - 2 * x).max() < 0.5
+    flat = learner.adapt(x, 2 * x[:, 0], steps=200)  # numbers without an axis of outputs
+    assert torch.equal(flat.phi, fitted.phi)
+    with pytest.raises(ValueError, match=r"a target has shape \(2,\), and .* outputs have \(1,\)"):
+        learner.adapt(x, np.zeros((20, 2)))
+    with pytest.raises(ValueError, match="targets hold NaN"):
+        learner.adapt(x, x * np.nan)
     with pytest.raises(ValueError, match=r"an input has shape \(2,\).*trained on \(1,\)"):
         fitted.predict(np.zeros((3, 2)))
 
@@ -114,6 +120,20 @@ def test_what_does_not_fit_is_said_in_a_sentence(learner: firstorder.Learner, dr
     ):
         with pytest.raises(ValueError, match=sentence):
             learner.adapt(inputs, labels)
+    good = x / np.float32(255)
+    for inputs, labels, changes, sentence in (
+        (x, y, {"steps": 0}, "steps=0 must be at least 1"),
+        (x, y, {"batch_size": -1}, "batch_size=-1 must be at least 1"),
+        (x, y, {"lr": float("nan")}, "lr=nan must be finite"),
+        (good * np.nan, y, {}, "inputs hold NaN or infinity"),
+        (x, ["a", 1] * 3, {}, "labels are wanted one an example, all of one type"),
+        (x, np.zeros((6, 2)), {}, "labels are wanted one an example"),
+        (x, [0, float("nan"), 1] * 2, {}, "a label is NaN"),
+        ([], [], {}, "there are no inputs: give one or more"),
+        ([x[0], x[0, :, :2]], y[:2], {}, "the inputs are of several shapes"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            learner.adapt(inputs, labels, **changes)
     with pytest.raises(ValueError, match="there are no inputs to predict"):
         learner.adapt(x, y).predict(x[:0])
     with pytest.raises(ValueError, match="diverged"):

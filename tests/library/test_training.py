@@ -45,3 +45,19 @@ def test_the_seed_decides_the_initialisation_and_the_episodes(draw: Draw) -> Non
         ).trained.phi.tolist()  # fmt: skip
 
     assert phi(1) == phi(1) != phi(2)
+
+
+def test_what_is_no_part_of_a_run_is_named(draw: Draw) -> None:
+    source = firstorder.ArraySource(train=draw(range(8), 12), test=draw(range(8, 14), 12))
+    algo = firstorder.Reptile(inner_steps=2, inner_batch_size=4, inner_lr=0.1)
+    for wrong, sentence in (
+        ({"algo": "reptile"}, r"algo='reptile' must be an algorithm, such as firstorder.Reptile"),
+        ({"source": "glyphs"}, "source='glyphs' must be a source of tasks"),
+        ({"model": None}, "model=None must be a network"),
+        ({"evaluation": {"tasks": 3}}, "must be firstorder.EvaluationSettings"),
+        ({"shots": 0}, "shots=0 must be at least 1"),
+        ({"seed": -1}, "seed=-1 must be at least 0"),
+    ):
+        given = {"algo": algo, "source": source, "model": linear, "steps": 1, "ways": 3, **wrong}
+        with pytest.raises(ValueError, match=sentence):
+            firstorder.train(**given, progress=False)

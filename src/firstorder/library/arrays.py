@@ -34,11 +34,15 @@ class ArraySource:
         self._splits: dict[str, Split] = {}
         owner: dict[object, str] = {}
         for split, pair in pairs.items():
-            if pair is None:
+            if pair is None and split == "val":
                 continue
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise ValueError(f"{split} must be a pair (x, y) of examples and their labels")
             x, y = as_examples(pair[0], split), np.asarray(pair[1])
             if y.shape != x.shape[:1]:
                 raise ValueError(f"{split} has {len(x)} examples and labels of shape {y.shape}")
+            if not len(x):
+                raise ValueError(f"{split} holds no examples: give some of two classes or more")
             labels, counts = np.unique(y, return_counts=True)
             for label in labels.tolist():
                 if label in owner:
@@ -101,7 +105,7 @@ def as_examples(x: Any, what: str) -> np.ndarray:
     """Return examples, (n, ...), as bytes or as float32.
 
     Raises:
-        ValueError: they are neither.
+        ValueError: they are neither, or not all finite.
     """
     array = np.asarray(x)
     if array.dtype == np.uint8:
@@ -111,4 +115,6 @@ def as_examples(x: Any, what: str) -> np.ndarray:
             f"{what} holds {array.dtype} of shape {array.shape}: give examples, (n, ...), as uint8 or"
             " as floats"
         )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what} holds NaN or infinity: give finite numbers")
     return array.astype(np.float32, copy=False)

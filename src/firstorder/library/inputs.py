@@ -52,7 +52,10 @@ class InputForm(NamedTuple):
         ):
             return torch.from_numpy(np.stack([self._picture(one) for one in inputs]))
         given = inputs.numpy(force=True) if isinstance(inputs, Tensor) else inputs
-        array = np.array(given)  # a copy: the caller's may be read-only, which torch warns of
+        try:
+            array = np.array(given)  # a copy: the caller's may be read-only, which torch warns of
+        except ValueError as error:
+            raise ValueError(f"the inputs are of several shapes: give them one ({error})") from None
         if array.dtype.kind == "f":
             array = array.astype(np.float32)
             if self.target and array.size and array.max() > LARGEST:
@@ -63,11 +66,13 @@ class InputForm(NamedTuple):
         elif array.dtype != np.uint8:
             raise ValueError(f"inputs are {array.dtype}: give them as uint8 or as floats")
         if self.shape is None or array.shape[1:] == self.shape:
-            return torch.from_numpy(array)
+            return finite(array, "inputs")
         if self.target and array.dtype == np.uint8 and is_picture(array.shape[1:]):
             return torch.from_numpy(
                 np.stack([self._picture(Image.fromarray(one)) for one in array])
             )
+        if not array.size:
+            raise ValueError("there are no inputs: give one or more")
         raise ValueError(
             f"an input has shape {array.shape[1:]}, and the network was trained on {self.shape}"
             + (" (images of other sizes are resized where they are uint8)" if self.target else "")
@@ -82,7 +87,12 @@ class InputForm(NamedTuple):
             )
         if isinstance(picture, Image.Image):
             file = io.BytesIO()
-            picture.save(file, "PNG")
+            try:
+                picture.save(file, "PNG")
+            except OSError:
+                raise ValueError(
+                    f"an image is of Pillow's mode {picture.mode}: give it as RGB or L (grey)"
+                ) from None
             pixels = decode(file.getvalue(), "image.png", self.target)
         else:
             path = Path(picture).expanduser()
@@ -91,6 +101,17 @@ class InputForm(NamedTuple):
             except OSError as error:
                 raise ValueError(f"{path} cannot be read ({error.strerror})") from None
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def finite(array: np.ndarray, what: str) -> Tensor:
+    """Return an array as a tensor.
+
+    Raises:
+        ValueError: a number in it is infinite, or none.
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{what} hold NaN or infinity: give finite numbers")
+    return torch.from_numpy(array)
 
 
 def is_picture(shape: tuple[int, ...]) -> bool:

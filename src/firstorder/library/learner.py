@@ -14,10 +14,11 @@ from firstorder.data.minibatches import cycle_minibatches
 from firstorder.library.adaptation import Adaptation
 from firstorder.library.adapted import Adapted
 from firstorder.library.head import Start, with_ways
-from firstorder.library.inputs import InputForm
+from firstorder.library.inputs import InputForm, finite
 from firstorder.run.building import construct
 from firstorder.run.checkpoint import AtomicCheckpoints, read_checkpoint
 from firstorder.run.learner import MetaLearner
+from firstorder.settings import Count, Seed, StepSize, check
 from firstorder.task.episode import Episode
 
 
@@ -91,16 +92,24 @@ class Learner:
         See `adapt` for arguments and errors.
         """
         learnt, settings = self.trained, self.trained.evaluation
+        steps = settings.inner_steps if steps is None else steps
+        batch_size = settings.inner_batch_size if batch_size is None else batch_size
+        for key, value, declared in (
+            ("steps", steps, Count), ("batch_size", batch_size, Count), ("lr", lr, StepSize | None),
+            ("seed", seed, Seed),
+        ):  # fmt: skip
+            check(key, value.item() if isinstance(value, np.generic) else value, declared)
         inputs = self.form.read(x)
         targets, classes = self._targets(y)
         if len(inputs) != len(targets) or not len(inputs):
             raise ValueError(f"there are {len(inputs)} examples and {len(targets)} labels")
-        steps, batch_size = steps or settings.inner_steps, batch_size or settings.inner_batch_size
         batches = cycle_minibatches(len(inputs), batch_size, steps, np.random.default_rng(seed))
         none = torch.zeros(0)
         task = Episode(
             inputs, targets, none, none, torch.from_numpy(batches), torch.tensor(seed)
         ).to_float(learnt.phi.dtype)
+        if classes is None:
+            task = task._replace(support_y=self._as_outputs(task))
         start = Start(learnt.network, learnt.meta, learnt.inner_state)
         algorithm = learnt.evaluator.algorithm if lr is None else learnt.algorithm.with_inner_lr(lr)
         if classes is not None and len(classes) != self.ways:
@@ -108,6 +117,27 @@ class Learner:
         loss = replace(learnt.loss, network=start.network)
         evaluator = Evaluator(algorithm, learnt.kind, loss)
         return Adaptation(evaluator, start, task, self.form, classes)
+
+    def _as_outputs(self, task: Episode) -> Tensor:
+        """Return the targets of a task in the shape of the network's outputs: (n,) is (n, 1).
+
+        Raises:
+            ValueError: they are of another shape.
+        """
+        learnt, targets = self.trained, task.support_y
+        try:
+            with torch.no_grad():
+                shape = learnt.network(learnt.phi, task.support_x[:1]).shape[1:]
+        except RuntimeError:
+            return targets  # what is wrong with the inputs is told when they are adapted to
+        if targets.dim() == 1 and shape.numel() == 1:
+            return targets.view(-1, *shape)
+        if targets.shape[1:] != shape:
+            raise ValueError(
+                f"a target has shape {tuple(targets.shape[1:])}, and the network's outputs have"
+                f" {tuple(shape)}"
+            )
+        return targets
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, which `load` and the commands read."""
@@ -122,13 +152,20 @@ class Learner:
         """Return targets as the loss takes them, and the classes that they are numbers of.
 
         Raises:
-            ValueError: there are fewer classes than a task has at least.
+            ValueError: there are fewer classes than a task has at least, or labels that are none.
         """
         kind = self.trained.kind
         if not kind.has_classes:
-            return torch.as_tensor(np.asarray(y, np.float32)), None
-        labels = y.tolist() if hasattr(y, "tolist") else list(y)
-        classes = sorted(set(labels))
+            return finite(np.array(y, np.float32), "targets"), None
+        try:
+            labels = y.tolist() if hasattr(y, "tolist") else list(y)
+            classes = sorted(set(labels))
+        except TypeError as error:
+            raise ValueError(
+                f"labels are wanted one an example, all of one type, such as text ({error})"
+            ) from error
+        if any(label != label for label in classes):
+            raise ValueError("a label is NaN: leave such examples out")
         if len(classes) < kind.fewest_ways:
             raise ValueError(
                 f"the examples are of {len(classes)} class, and a task has {kind.fewest_ways} or more"

@@ -20,6 +20,7 @@ from firstorder.run.learner import MetaLearner
 from firstorder.run.run import Run
 from firstorder.run.shapes import check_fit
 from firstorder.run.trainer import TrainerConfig, build_trainer
+from firstorder.settings import Count, Seed, check
 
 
 def train(
@@ -56,7 +57,20 @@ def train(
     Raises:
         ValueError: a setting is wrong by itself, or does not go with another; or training diverged.
     """
-    evaluation = evaluation or EvaluationSettings()
+    evaluation = EvaluationSettings() if evaluation is None else evaluation
+    for key, value, fits, wanted in (
+        ("algo", algo, isinstance(algo, MetaAlgorithm), "an algorithm, such as firstorder.Reptile(...)"),
+        ("source", source, hasattr(source, "draw"), "a source of tasks, such as firstorder.Glyphs()"),
+        ("model", model, callable(model), "a network, or a function that makes one"),
+        ("evaluation", evaluation, isinstance(evaluation, EvaluationSettings),
+         "firstorder.EvaluationSettings(...)"),
+    ):  # fmt: skip
+        if not fits:
+            raise ValueError(f"{key}={value!r} must be {wanted}")
+    sizes = {"ways": ways, "shots": shots, "train_shots": train_shots}
+    for key, value in sizes.items():
+        check(key, value, Count)
+    check("seed", seed, Seed)
     settings = TrainerConfig(max_steps=steps, **trainer)
     with isolate_rng():
         seed_everything(seed, verbose=False)
@@ -64,7 +78,7 @@ def train(
     config = {
         "seed": seed, "ckpt_path": None, "objective": "val", "scale": 1.0, "label": None,
         "algo": describe(algo), "model": describe(module), "eval": describe(evaluation),
-        "data": {"ways": ways, "shots": shots, "train_shots": train_shots, "source": describe(source)},
+        "data": {**sizes, "source": describe(source)},
         "trainer": asdict(settings), "logger": {"wandb": None},
     }  # fmt: skip
     data = datamodule(algo, source, evaluation, config)
