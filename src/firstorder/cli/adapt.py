@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from firstorder.data.images.layout import files_of
+from firstorder.figures.answers import MOST, MOST_CLASSES
 from firstorder.run.atomic import replacing
 from firstorder.settings import Filename
 
@@ -100,3 +101,5 @@ def show(
     console = Console(soft_wrap=True)
     console.print(table, end="")
     console.print(f"predictions.csv and predictions.png are in {folder}", markup=False)
+    if len(query) > MOST or len(classes) > MOST_CLASSES:
+        console.print(f"the picture has the first {MOST} images and {MOST_CLASSES} classes alone")

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 SHOWN = 5  # support images of a class
 ACROSS = 8  # query images in a row
+MOST, MOST_CLASSES = 400, 100  # that are drawn: a sheet of thousands opens nowhere
 LONGEST = 14  # characters of a name above an image
 
 
@@ -19,20 +20,22 @@ def draw_answers(
     """Draw a row of support images a class, then the query images with the predicted class over each.
 
     Args:
-        support: by class, in the order of the columns of `probabilities`.
-        query: (m,) image files.
+        support: by class, in the order of the columns of `probabilities`; the first `MOST_CLASSES` are
+            drawn.
+        query: (m,) image files; the first `MOST` are drawn.
         probabilities: (m, classes).
     """
-    classes, rows = list(support), -(-len(query) // ACROSS)
-    figure = Figure(figsize=(1.2 * ACROSS, 1.35 * (len(classes) + rows)), layout="constrained")
-    places = figure.subplots(len(classes) + rows, ACROSS, squeeze=False)
+    query, classes = query[:MOST], list(support)
+    above, rows = min(len(classes), MOST_CLASSES), -(-len(query) // ACROSS)
+    figure = Figure(figsize=(1.2 * ACROSS, 1.35 * (above + rows)), layout="constrained")
+    places = figure.subplots(above + rows, ACROSS, squeeze=False)
     for axes in places.flat:
         axes.axis("off")
-    for row, (name, paths) in zip(places, support.items(), strict=False):
+    for row, (name, paths) in zip(places[:above], support.items(), strict=False):
         for axes, path in zip(row, paths[:SHOWN], strict=False):
             show_file(axes, path)
         row[0].set_title(shortened(name), fontsize=8, loc="left", weight="bold")
-    for axes, path, chances in zip(places[len(classes) :].flat, query, probabilities, strict=False):
+    for axes, path, chances in zip(places[above:].flat, query, probabilities, strict=False):
         show_file(axes, path)
         best = int(chances.argmax())
         axes.set_title(f"{shortened(classes[best])}\n{100 * chances[best]:.0f} %", fontsize=8)
