@@ -1,7 +1,15 @@
 """The words in which a mistake is answered: what is wrong, and the nearest thing that is right."""
 
+import os
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDE = 160  # characters of a line in a file, where no terminal says how many fit
 
 
 def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
@@ -22,3 +30,11 @@ def one_of(key: str, value: str, known: Iterable[str]) -> None:
     """
     if value not in (names := list(known)):
         raise ValueError(f"{key}={value} is not known{nearest(value, names)}")
+
+
+def console() -> "Console":
+    """Return what prints tables: a terminal's width, and in a file enough for all of their columns."""
+    from rich.console import Console
+
+    is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(soft_wrap=True, width=None if is_told else WIDE)

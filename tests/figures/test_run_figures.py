@@ -52,6 +52,7 @@ def test_a_run_folder_holds_its_figures_and_the_table_the_steps_between(tiny_run
     for name in ("test_episode", "learning", "adaptation"):
         assert Image.open(tiny_run / "figures" / f"{name}.png").width > 300
     said = (tiny_run / "stdout.txt").read_text()
-    words = [word for word in said.split() if word in ("step", "steps")]
-    assert words[:3] == ["steps", "step", "steps"]  # 0, 1, and all or 5 of them
-    assert "after so many inner steps: on the first 6 tasks" in said
+    assert ["test", "mean", "±", "95%", "tasks", "0", "1", "3"] in [
+        line.split() for line in said.splitlines()
+    ]
+    assert "0, 1, 3: after so many inner steps, on the first 6 tasks" in said

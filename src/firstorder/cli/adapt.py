@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from firstorder.data.images.layout import files_of
 from firstorder.figures.answers import MOST, MOST_CLASSES
+from firstorder.messages import console
 from firstorder.run.atomic import replacing
 from firstorder.settings import Filename
 
@@ -98,8 +98,8 @@ def show(
     for path, row in zip(query, probabilities, strict=True):
         predicted = classes[int(row.argmax())]
         table.add_row(escape(path.name), escape(predicted), f"{100 * row.max():.1f} %")
-    console = Console(soft_wrap=True)
-    console.print(table, end="")
-    console.print(f"predictions.csv and predictions.png are in {folder}", markup=False)
+    out = console()
+    out.print(table, end="")
+    out.print(f"predictions.csv and predictions.png are in {folder}", markup=False)
     if len(query) > MOST or len(classes) > MOST_CLASSES:
-        console.print(f"the picture has the first {MOST} images and {MOST_CLASSES} classes alone")
+        out.print(f"the picture has the first {MOST} images and {MOST_CLASSES} classes alone")

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from firstorder.messages import console
 
 
 def show_seeds(folders: Iterable[Path]) -> None:
@@ -47,4 +48,4 @@ def show_seeds(folders: Iterable[Path]) -> None:
         seeds = ", ".join(map(str, row["seeds"]))
         protocol = row["protocol"].replace("_", "-")
         shown.add_row(*settings, protocol, f"{mean} ± {deviation}{unit}", seeds)
-    Console(soft_wrap=True).print(shown)
+    console().print(shown)

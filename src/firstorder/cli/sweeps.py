@@ -13,11 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from firstorder.cli.messages import message
 from firstorder.cli.seeds import show_seeds
+from firstorder.messages import console
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def show_table(folder: Path) -> None:
         table.add_column(column, overflow="fold")
     for name, job in sorted(jobs.items(), key=lambda item: item[1]["status"] == "failed"):
         table.add_row(name, SHOWN.get(job["status"], job["status"]), job["sentence"])
-    Console(soft_wrap=True).print(table)
+    console().print(table)
     show_seeds(folder / name for name, job in jobs.items() if job["status"] in done)
 
 

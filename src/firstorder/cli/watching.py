@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from firstorder.messages import console
 from firstorder.results.status import ORDER, RunStatus, find_statuses
 
 COLOURS = {
@@ -38,7 +38,7 @@ def main() -> None:
             found = [status.as_dict() for status in find_statuses(options.folders)]
             print(json.dumps(found, indent=1))
         else:
-            Console(soft_wrap=True).print(table_of(find_statuses(options.folders)))
+            console().print(table_of(find_statuses(options.folders)))
     except ValueError as error:
         sys.exit(f"error: {error}")
     except (KeyboardInterrupt, BrokenPipeError):

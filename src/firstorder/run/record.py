@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from firstorder.data.source import TaskSource
+from firstorder.messages import console
 from firstorder.run.learner import MetaLearner
 from firstorder.run.provenance import hardware, peak_memory, versions
 from firstorder.run.run import Run
@@ -96,13 +96,9 @@ def show(
     table = Table(
         title=f"{record['steps']} outer iterations in {record['train_seconds']:.0f} s",
         box=box.SIMPLE,
+        pad_edge=False,
     )
-    for column in (
-        "test",
-        "mean ± 95% interval",
-        "tasks",
-        *(f"{n} step{'s' * (n != 1)}" for n in steps),
-    ):
+    for column in ("test", "mean ± 95%", "tasks", *map(str, steps)):  # in 80 characters
         table.add_column(column, no_wrap=True)
     for protocol, (name, text, tasks) in zip(
         kind.protocols, kind.rows(record["test"]), strict=True
@@ -111,8 +107,9 @@ def show(
         table.add_row(
             name, text, f"{tasks}, {diverged} diverged" if diverged else str(tasks), *points
         )
-    console = Console(soft_wrap=True)
-    console.print(table, end="")
+    out = console()
+    out.print(table, end="")
     if steps:
-        console.print(f"after so many inner steps: on the first {curve['tasks']} tasks")
-    console.print(f"evaluated in {record['eval_seconds']:.0f} s; results in {folder}")
+        counts = ", ".join(map(str, steps))
+        out.print(f"{counts}: after so many inner steps, on the first {curve['tasks']} tasks")
+    out.print(f"evaluated in {record['eval_seconds']:.0f} s; results in {folder}")
