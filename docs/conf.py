@@ -21,11 +21,14 @@ project = "firstorder"
 copyright = "firstorder contributors"
 release = version = firstorder.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3  # links to headings, as GitHub makes them
 highlight_language = "none"
+nb_execution_mode = "off"  # notebooks carry their outputs: `make notebooks`
+nb_ipywidgets_js = {}  # nothing is loaded from elsewhere
+nb_merge_streams = True
 smartquotes = False  # a prime is a derivative
 default_role = "literal"  # docstrings write `names` so
 

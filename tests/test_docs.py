@@ -228,3 +228,17 @@ def test_the_version_stands_in_one_place() -> None:
     for path in ("pyproject.toml", "CITATION.cff", "setup.py"):
         assert firstorder.__version__ not in (ROOT / path).read_text(), path
     assert f"## {firstorder.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_what_an_extra_installs_is_pinned() -> None:
+    """But for those that constraints.txt cannot hold beside the others, or that are a user's own."""
+    apart = {"peft", "ray"}
+
+    def named(line: str) -> str:
+        return re.sub(r"[-_.]+", "-", re.split(r"[\[=<>~! ]", line)[0]).lower()
+
+    pinned = {named(line) for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = [each for name in extras.keys() - apart for each in extras[name]]
+    wanted += PROJECT["project"]["dependencies"]
+    assert {named(each) for each in wanted} - pinned == {"firstorder"}
