@@ -69,10 +69,26 @@ def test_what_is_missing_is_said_in_a_sentence(
     (tmp_path / "two" / "b").mkdir(parents=True)
     for call, sentence in (
         (lambda: classes_in(tmp_path / "none"), "support=.*none is not a folder"),
-        (lambda: classes_in(tmp_path / "one"), "holds 1 folders of images"),
+        (
+            lambda: classes_in(tmp_path / "one"),
+            "must hold two folders of images or more, one for each class, and holds 1",
+        ),
         (lambda: classes_in(tmp_path / "two"), "two/a holds no image"),
         (lambda: images_in(tmp_path / "none", "query"), "query=.*none is not a folder"),
         (lambda: images_in(tmp_path / "one" / "a", "query"), "query=.* holds no image"),
     ):
         with pytest.raises(ValueError, match=sentence):
             call()
+
+
+def test_a_command_without_a_checkpoint_says_so_and_leaves_nothing(
+    script: Script, tmp_path: Path
+) -> None:
+    for given, sentence in (
+        ([], "ckpt_path must be given: add ckpt_path=... to the command"),
+        (["ckpt_path=none.ckpt", "support=a", "query=b"], "ckpt_path=none.ckpt is not a file"),
+    ):
+        done = script("adapt.py", *given, cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"error: {sentence}" in done.stderr
+        assert not list(tmp_path.glob("outputs/adapt/*"))

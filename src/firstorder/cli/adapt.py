@@ -51,8 +51,8 @@ def classes_in(folder: Path) -> dict[str, list[Path]]:
     }
     if len(classes) < 2:
         raise ValueError(
-            f"support={folder} holds {len(classes)} folders of images: put those of each class into a"
-            " folder of its own, two classes or more"
+            f"support={folder} must hold two folders of images or more, one for each class, and holds"
+            f" {len(classes)}"
         )
     for name, paths in classes.items():
         if not paths:

@@ -5,7 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 
@@ -98,11 +98,22 @@ def entry(config_name: str) -> Callable[[Job], Callable[[], None]]:
 
 def attempt(main: Job, cfg: DictConfig) -> tuple[float | None, bool]:
     """Run a job unless resume=auto finds it finished; return its score, and whether it was."""
-    validate(cfg)
-    with stopping():
-        if cfg.get("resume") == "auto" and (results := go_on(cfg)):
-            return results["objective"], True
-        return main(cfg), False
+    try:
+        validate(cfg)
+        with stopping():
+            if cfg.get("resume") == "auto" and (results := go_on(cfg)):
+                return results["objective"], True
+            return main(cfg), False
+    except BaseException:
+        leave_no_empty_folder(Path(HydraConfig.get().runtime.output_dir))
+        raise
+
+
+def leave_no_empty_folder(folder: Path) -> None:
+    """Remove the folder that Hydra has made for a job, if nothing has been written into it."""
+    if folder.resolve() != Path.cwd():
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
 
 
 def overrides_first(arguments: Sequence[str]) -> list[str]:

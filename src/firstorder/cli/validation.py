@@ -51,8 +51,8 @@ def validate(cfg: DictConfig) -> None:
         ValueError: a setting is not what its declaration allows, or does not go with another.
         OmegaConfBaseException: one is missing, or refers to what is not there.
     """
-    is_partial, known = "ckpt_path" in cfg and "algo" not in cfg, TOP
-    if is_partial and plain_value(cfg, "ckpt_path") is None:
+    is_partial, known = "ckpt_path" in cfg.keys() and "algo" not in cfg, TOP  # noqa: SIM118 (or ???)
+    if is_partial and OmegaConf.select(cfg, "ckpt_path") is None:
         raise ValueError("ckpt_path must be given: add ckpt_path=... to the command")
     check("plugins", plain_value(cfg, "plugins") or [], list[ModulePath])
     check_plugins(cfg.get("plugins") or [])

@@ -58,7 +58,7 @@ def train(
         ValueError: a setting is wrong by itself, or does not go with another; or training diverged.
     """
     evaluation = EvaluationSettings() if evaluation is None else evaluation
-    for key, value, fits, wanted in (
+    for key, given, fits, wanted in (
         ("algo", algo, isinstance(algo, MetaAlgorithm), "an algorithm, such as firstorder.Reptile(...)"),
         ("source", source, hasattr(source, "draw"), "a source of tasks, such as firstorder.Glyphs()"),
         ("model", model, callable(model), "a network, or a function that makes one"),
@@ -66,7 +66,7 @@ def train(
          "firstorder.EvaluationSettings(...)"),
     ):  # fmt: skip
         if not fits:
-            raise ValueError(f"{key}={value!r} must be {wanted}")
+            raise ValueError(f"{key}={given!r} must be {wanted}")
     sizes = {"ways": ways, "shots": shots, "train_shots": train_shots}
     for key, value in sizes.items():
         check(key, value, Count)
