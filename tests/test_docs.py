@@ -47,7 +47,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
             np.savez(folder / name / f"{number}.npz", x=inputs, y=y)
     years = [f"land{i},{1950 + year},{40 + i + year / 9}" for i in range(12) for year in range(12)]
     (folder / "gapminder.csv").write_text("\n".join(["country,year,lifeExp", *years]))
-    rows = [f"p{i},{i % 7},{i / 3},{i % 2}" for i in range(40)]
+    rows = [f"p{i // 40},{i % 7},{i / 3},{i % 2}" for i in range(480)]
     (folder / "table.csv").write_text("\n".join(["patient,age,dose,effect", *rows]))
     return folder
 

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import firstorder
 from firstorder.results.runs import find_runs
+from firstorder.task.episode import Episode
 from tests.library.conftest import Draw, linear
 
 
@@ -33,6 +36,24 @@ def test_a_run_folder_is_that_of_the_command(draw: Draw, tmp_path: Path) -> None
         )
     with pytest.raises(ValueError, match="holds a run already"):
         firstorder.train(**arguments)
+
+
+def test_classes_of_what_is_no_image_are_counted_in_the_figure_of_a_task(
+    draw: Draw, tmp_path: Path
+) -> None:
+    train, test = (
+        (x.reshape(len(x), -1), y) for x, y in (draw(range(8), 12), draw(range(8, 14), 12))
+    )
+    source = firstorder.ArraySource(train=train, test=test)
+    firstorder.train(
+        algo=firstorder.Reptile(inner_steps=2, inner_batch_size=4, inner_lr=0.1), source=source,
+        model=linear, steps=1, ways=3, progress=False, folder=tmp_path / "run",
+        evaluation=firstorder.EvaluationSettings(tasks=2, inner_steps=2, monitor_every=0),
+    )  # fmt: skip
+    assert (tmp_path / "run" / "figures" / "test_episode.png").is_file()
+    episode = source.draw("test", np.random.default_rng(0), 3, 2, 1)
+    with pytest.raises(ValueError, match="no picture of such episodes"):
+        source.kind.draw_episodes([Episode(*map(torch.as_tensor, episode), *[torch.zeros(0)] * 2)])
 
 
 def test_the_seed_decides_the_initialisation_and_the_episodes(draw: Draw) -> None:

@@ -141,7 +141,7 @@ class TaskKind(ABC):
             ValueError: this kind has no such picture.
         """
         raise ValueError(
-            f"{type(self).__name__} has no picture of episodes: choose another data set"
+            f"{type(self).__name__} has no picture of such episodes: choose another data set"
         )
 
 

@@ -45,6 +45,11 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 PREDICTORS = {"transductive": predict_transductively, "non_transductive": predict_one_by_one}
 
 
+def are_images(task: Episode) -> bool:
+    """Tell whether a task's inputs can be shown: grey or in colour, (n, C, H, W)."""
+    return task.support_x.dim() == 4 and task.support_x.shape[1] in (1, 3)
+
+
 class Classification(TaskKind):
     """Tell N classes apart after seeing K images of each; scored by accuracy, a fraction."""
 
@@ -104,20 +109,25 @@ class Classification(TaskKind):
     def draw(self, example: Example) -> "Figure":
         """Draw a class a row: its support images, then its query images with the predicted classes.
 
-        Where inputs are no images: how often each class was taken for each.
+        Where inputs are no images, draw how often each class was taken for each.
         """
-        from firstorder.figures.example import draw_confusion, draw_images  # slow to load
+        from firstorder.figures import example as figures  # matplotlib takes a second to load
 
-        if example.task.support_x.dim() != 4:
-            taken = {name: example.network.predict(points[-1], example.task.query_x).argmax(-1)
-                     for name, points in example.weights.items()}  # fmt: skip
-            classes = int(example.task.support_y.max()) + 1
-            return draw_confusion(example.task.query_y, taken, classes)
-        adapted = next(iter(example.weights.values()))[-1]
-        return draw_images(example.task, example.network.predict(adapted, example.task.query_x))
+        task = example.task
+        logits = {
+            name: example.network.predict(points[-1], task.query_x)
+            for name, points in example.weights.items()
+        }
+        adapted = next(iter(logits.values()))
+        if are_images(task):
+            return figures.draw_images(task, adapted)
+        taken = {name: each.argmax(-1) for name, each in logits.items()}
+        return figures.draw_confusion(task.query_y, taken, adapted.shape[-1])
 
     def draw_episodes(self, episodes: Sequence[Episode]) -> "Figure":
         """Draw episodes in one column, a class a row: its support images, then its query images."""
         from firstorder.figures.contact_sheet import draw_episodes
 
+        if not are_images(episodes[0]):
+            return super().draw_episodes(episodes)
         return draw_episodes(episodes)
