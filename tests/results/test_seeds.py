@@ -27,3 +27,20 @@ def test_without_a_second_seed_nothing_is_said(
 ) -> None:
     show_seeds([make_run("a", {"transductive": [1.0, 0.5]}), make_run("b")])
     assert capsys.readouterr().out == ""
+
+
+def test_algorithms_are_told_apart_by_their_names(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    nodes = {
+        "Reptile": {"_target_": "firstorder.algo.Reptile", "divide_by_inner_lr": False},
+        "FOMAML": {"_target_": "firstorder.algo.FOMAML"},
+    }
+    show_seeds([
+        make_run(f"{name}_{seed}", {"non_transductive": [0.5, 1.0]}, seed=seed, settings={"algo": node})
+        for name, node in nodes.items() for seed in (0, 1)
+    ])  # fmt: skip
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["algo", "test", "mean", "±", "deviation", "seeds"] in rows
+    assert ["Reptile", "non-transductive", "75.00", "±", "0.00", "%", "0,", "1"] in rows

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 
 from firstorder.messages import console
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+TARGET = "._target_"
 
 
 def show_seeds(folders: Iterable[Path]) -> None:
@@ -27,19 +33,20 @@ def show_seeds(folders: Iterable[Path]) -> None:
     groups = summarise(table, runs)
     if groups["seeds"].map(len).max() < 2:
         return
-    unlike = [name for name in table if name.startswith("config.")]
+    unlike = [
+        name
+        for name in table
+        if name.startswith("config.") and not is_of_some_classes_alone(name, table)
+    ]
     described = table.drop_duplicates("group").set_index("group")
     shown = Table(title="mean and standard deviation over seeds", box=box.SIMPLE)
-    names = [
-        *(name.removeprefix("config.") for name in unlike),
-        "test",
-        "mean ± deviation",
-        "seeds",
-    ]
-    for name in names:
+    for name in unlike:
+        shown.add_column(name.removeprefix("config.").removesuffix(TARGET), overflow="fold")
+    for name in ("test", "mean ± deviation", "seeds"):
         shown.add_column(name, no_wrap=True)
     for row in groups.to_dict("records"):
-        settings = [str(described.loc[row["group"], name]) for name in unlike]
+        said = {name: str(described.loc[row["group"], name]) for name in unlike}
+        settings = [v.rpartition(".")[2] if k.endswith(TARGET) else v for k, v in said.items()]
         is_share = row["measure"] == "accuracy"
         scale, digits, unit = (100, 2, " %") if is_share else (1, 4, "")
         mean, deviation = (f"{scale * row[name]:.{digits}f}" for name in ("mean", "std"))
@@ -49,3 +56,9 @@ def show_seeds(folders: Iterable[Path]) -> None:
         protocol = row["protocol"].replace("_", "-")
         shown.add_row(*settings, protocol, f"{mean} ± {deviation}{unit}", seeds)
     console().print(shown)
+
+
+def is_of_some_classes_alone(name: str, table: "DataFrame") -> bool:
+    """Tell whether a setting is one that not all of the classes have, whose names are in the table."""
+    node = name.rpartition(".")[0]
+    return f"{node}{TARGET}" in table and bool(table[name].isna().any())
