@@ -1,13 +1,18 @@
 """The wheel alone, in an environment of its own and a folder that is not the repository."""
 
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+from PIL import Image
 
 from tests.conftest import ROOT, TINY
 from tests.test_readme import EXAMPLES
@@ -41,7 +46,7 @@ def firstorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_it_trains_and_evaluates_parts_of_the_users_own(
+def test_it_trains_evaluates_adapts_and_shows_parts_of_the_users_own(
     firstorder: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     environment = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
@@ -80,6 +85,28 @@ def test_it_trains_and_evaluates_parts_of_the_users_own(
         own_parts[-1],
     )
     assert done.returncode == 0, done.stderr
+
+    for place in ("support/a", "support/b", "query"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("L", (30, 30), 200 if place.endswith("b") else 20).save(
+            tmp_path / place / "1.png"
+        )
+    learnt = ["ckpt_path=run/checkpoints/last.ckpt", own_parts[-1]]
+    done = run("adapt", *learnt, "support=support", "query=query", "hydra.run.dir=adapted")
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "adapted" / "predictions.csv").read_text().splitlines()
+    assert table[0] == "image,predicted,a,b"
+    assert len(table) == 2
+
+    if find_spec("flask"):
+        with subprocess.Popen(
+            [firstorder, "demo", *learnt, "port=0"], cwd=tmp_path, env=environment, text=True,
+            stdout=subprocess.PIPE,
+        ) as demo:  # fmt: skip
+            assert demo.stdout
+            (address,) = re.findall(r"http://\S+", demo.stdout.readline())
+            assert b"<title>" in urlopen(address).read()
+            demo.send_signal(signal.SIGINT)
 
     done = run("trian")
     assert (done.returncode, done.stderr) == (
