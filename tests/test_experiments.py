@@ -10,6 +10,7 @@ import firstorder.cli.resolvers  # noqa: F401 (registers them)
 from firstorder.cli.schema import register
 from firstorder.cli.validation import validate
 from firstorder.places import CONF
+from tests.pages import jobs
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 ABSTRACT = {"figure3", "figure4", "appendix_a"}  # what curves, and the trials of a search, share
@@ -147,3 +148,16 @@ def test_a_scale_without_an_experiment_is_refused() -> None:
         cfg = compose("train", ["scale=0.5", "logger=csv"])
     with pytest.raises(ValueError, match=r"scale=0\.5 shortens a published experiment"):
         validate(cfg)
+
+
+SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("sweep", [name for name in SWEEPS if "appendix_a" not in name])
+def test_each_job_of_a_sweep_is_valid(sweep: str) -> None:
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        given = [f"sweep={sweep}", "logger=csv"]
+        params = compose("train", given, return_hydra_config=True).hydra.sweeper.params
+        for job in jobs([f"{key}={value}" for key, value in params.items()]):
+            validate(compose("train", [*given, *job]))
