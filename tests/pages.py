@@ -19,11 +19,13 @@ MADE = r"<!-- experiments: .*?<!-- end of experiments -->"  # from configs that 
 
 
 class Command(NamedTuple):
-    """A command on a page: its script's name and its overrides, one list a job of a sweep."""
+    """A command on a page: its script's name, its words as they stand there, and its overrides, one
+    list a job of a sweep."""
 
     page: Path
     line: str
     script: str
+    words: tuple[str, ...]
     jobs: tuple[tuple[str, ...], ...]
 
 
@@ -51,7 +53,7 @@ def links(page: Path) -> list[str]:
 def examples(page: Path) -> dict[str, str]:
     """Return the files that a reader pastes from a page, whole."""
     blocks = re.findall(
-        r"^`([\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", page.read_text(), flags=re.S | re.M
+        r"`([\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", page.read_text(), flags=re.S | re.M
     )
     return dict(blocks)
 
@@ -64,7 +66,7 @@ def commands(page: Path) -> Iterator[Command]:
             arguments = re.split(r"\s(?:\|\|?|&&|;)\s", re.sub(r"\$\w+", "0", arguments))[0]
             words = shlex.split(arguments, comments=True)
             overrides = [w for w in words if re.match(r"[~+]*[\w./@]+=(?!\.\.\.$)", w)]
-            yield Command(page, line, script, jobs(overrides))
+            yield Command(page, line, script, tuple(words), jobs(overrides))
 
 
 def jobs(overrides: list[str]) -> tuple[tuple[str, ...], ...]:
