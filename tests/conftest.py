@@ -42,9 +42,8 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Give scripts a cache of the tests' own and no account anywhere."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("WANDB", "FIRSTORDER", "HYDRA"))
-    }
+    not_ours = ("WANDB", "FIRSTORDER", "HYDRA", "COLUMNS")  # xdist sets the last for its workers
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(not_ours)}
     cache = tmp_path_factory.getbasetemp().parent / "firstorder-cache"  # shared by parallel workers
     return {**kept, "FIRSTORDER_CACHE": str(cache), "HOME": str(cache), "OMP_NUM_THREADS": "1"}
 
