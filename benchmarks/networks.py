@@ -33,10 +33,12 @@ class Case:
         return x, torch.arange(n) % self.ways if is_classes else torch.rand(n, 1)
 
 
-def plain_conv4(ways: int, channels: int, side: int, filters: int, pool: bool) -> nn.Module:
+def plain_conv4(
+    ways: int, channels: int, side: int, filters: int, pool: bool, blocks: int = 4
+) -> nn.Module:
     """Write the published network as one writes it in PyTorch."""
     layers: list[nn.Module] = []
-    for _ in range(4):
+    for _ in range(blocks):
         stride = 1 if pool else 2
         before, after = same_padding(side, stride)
         layers += [
@@ -51,12 +53,13 @@ def plain_conv4(ways: int, channels: int, side: int, filters: int, pool: bool) -
 
 
 def images(
-    ways: int, batch: int, channels: int, side: int, filters: int, pool: bool, **sizes: int
-) -> Case:
+    ways: int, batch: int, channels: int, side: int, filters: int, pool: bool, blocks: int = 4,
+    **sizes: int,
+) -> Case:  # fmt: skip
     """Make a classification case."""
     downsample: Literal["pool", "stride"] = "pool" if pool else "stride"
-    ours = Conv4(ways, channels, side, filters, downsample)
-    plain = plain_conv4(ways, channels, side, filters, pool)
+    ours = Conv4(ways, channels, side, filters, downsample, blocks=blocks)
+    plain = plain_conv4(ways, channels, side, filters, pool, blocks)
     return Case(ours, plain, Classification(), ways, (channels, side, side), batch, **sizes)
 
 
@@ -138,7 +141,10 @@ OTHERS: dict[str, Callable[[], Case]] = {
     "MLP 784-256-128-5": other(
         lambda: nn.Sequential(nn.Flatten(), MLP(784, (256, 128), 5)), 1, 28, 28
     ),
-    "3 blocks of 24 filters, 32x32": other(lambda: convolutions(3, 24, 3, 24 * 16), 3, 32, 32),
+    "Conv4 of 3 blocks of 24 filters, 32x32": lambda: images(5, 10, 3, 32, 24, pool=True, blocks=3),
+    "3 blocks of 24 filters, 32x32, a module of one's own": other(
+        lambda: convolutions(3, 24, 3, 24 * 16), 3, 32, 32
+    ),
     "6 blocks of 48 filters, 28x28": other(lambda: convolutions(6, 48, 1, 48), 1, 28, 28),
     AS_WRITTEN: other(lambda: resnet12(16, 32, 64, 128), 3, 32, 32),
     "transformer of 2 layers": other(Transformer, 1, 28, 28),

@@ -132,6 +132,9 @@ def main() -> int:
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--keep", action="store_true", help="put the table into docs/results")
     options = parser.parse_args()
+    parts = options.parts.split(",")
+    if unknown := [part for part in parts if part not in PARTS]:
+        parser.error(f"--parts {unknown[0]} is not known; there are: {', '.join(PARTS)}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.manual_seed(0)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
@@ -139,7 +142,7 @@ def main() -> int:
     rows: list[Row] = []
     threads = [int(number) for number in options.threads.split(",")]
     print(f"{'':76s} {'found':>6s} {'goal':>6s}")
-    for part in options.parts.split(","):
+    for part in parts:
         runs = threads if part == "published" else threads[-1:] if part == "tasks" else threads[:1]
         for number in runs:
             torch.set_num_threads(number)

@@ -19,13 +19,14 @@ def test_an_evaluation_of_one_shot_lies_where_the_report_finds_it_and_is_done_on
     run = Path("outputs/sweeps/table2/table2_5way_5shot/seed=0")
     run.mkdir(parents=True)
     (run / "results.json").write_text("{}")
-    ((script, *settings),) = paper.one_shot_evaluations(["table2", "figure3"])
+    ((script, *settings),) = paper.one_shot_evaluations("table2")
     assert (script, "data.shots=1" in settings) == ("evaluate.py", True)
     (folder,) = (part for part in settings if part.startswith("hydra.run.dir="))
     made = Path(folder.removeprefix("hydra.run.dir=").strip("'"))
     made.mkdir()
     (made / "results.json").write_text("{}")
-    assert not list(paper.one_shot_evaluations(["table2", "figure3"]))
+    assert not list(paper.one_shot_evaluations("table2"))
+    assert not list(paper.one_shot_evaluations("figure3"))
     assert len(run_folders([Path("outputs/sweeps/table2")])) == 2
 
 
@@ -40,8 +41,8 @@ def test_what_failed_is_named_and_a_stop_is_handed_on(
         "pathlib.Path(sys.argv[2]).touch()\ntime.sleep(60)\n"
     )
     monkeypatch.setattr(paper, "COMMANDS", tmp_path)
-    commands = [("works.py", "a"), ("fails.py", "b", "c"), ("works.py",)]
-    assert paper.run(commands, 2) == ["fails.py b"]
+    parts = [[("works.py", "a"), ("fails.py", "b", "c"), ("works.py",)], [("fails.py", "d")]]
+    assert paper.run(parts, 2) == ["fails.py b", "fails.py d"]
     told, started = tmp_path / "told", tmp_path / "started"
 
     def stop(*_: object) -> None:
@@ -56,6 +57,6 @@ def test_what_failed_is_named_and_a_stop_is_handed_on(
 
     threading.Thread(target=when_started).start()
     with pytest.raises(Stopped):
-        paper.run([("waits.py", str(told), str(started)), ("fails.py",)], 1)
+        paper.run([[("waits.py", str(told), str(started)), ("fails.py",)]], 1)
     signal.signal(signal.SIGUSR1, before)
     assert told.exists()

@@ -25,6 +25,10 @@ SIZES: dict[str, tuple[int, dict[str, Any]]] = {  # images, and the network's ar
     "mini-imagenet, smaller": (
         6, {"num_classes": 5, "in_channels": 3, "image_size": 42, "filters": 32, "downsample": "pool"},
     ),
+    "two blocks": (4, {"num_classes": 5, "in_channels": 3, "filters": 24, "blocks": 2}),
+    "six blocks": (
+        5, {"num_classes": 5, "image_size": 24, "filters": 16, "downsample": "pool", "blocks": 6},
+    ),
     "an odd pool": (3, {"num_classes": 2, "image_size": 21, "filters": 48, "downsample": "pool"}),
 }  # fmt: skip
 OPTIMIZERS = [SGD(0.5), Adam(1e-3), Adam(1e-3, beta1=0.5)]

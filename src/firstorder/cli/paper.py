@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -29,6 +30,8 @@ from firstorder.task.loss import TaskLoss
 
 logger = logging.getLogger(__name__)
 
+Command = tuple[str, ...]  # a script of src/ and its settings
+
 ONE_SHOT = {"table1": 5, "table2": None, "cifarfs": 5}  # eval.inner_batch_size, None as for 5-shot
 BESIDE = ",data.shots=1"  # what the folder of the evaluation adds to the name of the run's
 MAML_COST = 3.5  # times Reptile's, measured on Omniglot (docs/results/speed.md)
@@ -47,44 +50,58 @@ def run_paper(settings: PaperSettings, conf: Path) -> list[str]:
     streams = min(2, processors)
     common.append(f"hydra.launcher.n_jobs={-(-processors // streams)}")
     longest_first = sorted(settings.sweeps, key=lambda name: -seconds[name])
-    failed = run([("train.py", f"sweep={name}", *common) for name in longest_first], streams)
-    failed += run(list(one_shot_evaluations(settings.sweeps)), processors)
-    failed += run(list(analyses(settings.scale)), processors)
+    parts = [sweep_and_evaluations(name, common) for name in longest_first]
+    failed = run([*parts, analyses(settings.scale)], streams)
     folders = [f"outputs/sweeps/{name}" for name in settings.sweeps] + ["outputs/analyze"]
-    return failed + run([("report.py", f"runs=[{','.join(folders)}]", f"out={settings.out}")], 1)
+    return failed + run([[("report.py", f"runs=[{','.join(folders)}]", f"out={settings.out}")]], 1)
 
 
-def run(commands: Sequence[tuple[str, ...]], side_by_side: int) -> list[str]:
-    """Run scripts of src/ in processes of their own, so many at a time; return those that failed.
+def run(parts: Sequence[Iterable[Command]], side_by_side: int) -> list[str]:
+    """Run scripts of src/ in processes of their own; return those that failed.
 
     A signal that stops this process is handed on: a run writes a checkpoint, and ends.
+
+    Args:
+        parts: the commands of a part are run one after the other.
+        side_by_side: how many parts are run at a time.
     """
     started: list[subprocess.Popen[bytes]] = []
 
-    def one(command: tuple[str, ...]) -> int:
-        logger.info("python src/%s", " ".join(command))
-        script, *overrides = command
-        words = [sys.executable, str(COMMANDS / script), *overrides]
-        started.append(process := subprocess.Popen(words, stdin=subprocess.DEVNULL))
-        return process.wait()
+    def all_of(part: Iterable[Command]) -> list[str]:
+        failed = []
+        for command in part:
+            logger.info("python src/%s", " ".join(command))
+            script, *overrides = command
+            words = [sys.executable, str(COMMANDS / script), *overrides]
+            started.append(process := subprocess.Popen(words, stdin=subprocess.DEVNULL))
+            if process.wait():
+                failed.append(" ".join(command[:2]))
+            if is_stopped.is_set():
+                break
+        return failed
 
+    is_stopped = threading.Event()
     with ThreadPoolExecutor(side_by_side) as pool:
-        waiting = [pool.submit(one, command) for command in commands]
+        waiting = [pool.submit(all_of, part) for part in parts]
         try:
-            statuses = [future.result() for future in waiting]
+            return [name for future in waiting for name in future.result()]
         except Stopped:
+            is_stopped.set()
             for future in waiting:
                 future.cancel()
             for process in started:
                 if process.poll() is None:
                     process.send_signal(signal.SIGTERM)
             raise
-    return [
-        " ".join(command[:2]) for command, status in zip(commands, statuses, strict=True) if status
-    ]
 
 
-def analyses(scale: float) -> Iterator[tuple[str, ...]]:
+def sweep_and_evaluations(name: str, common: Sequence[str]) -> Iterator[Command]:
+    """Yield the command of a sweep and, once that has been run, those of its 1-shot evaluations."""
+    yield ("train.py", f"sweep={name}", *common)
+    yield from one_shot_evaluations(name)
+
+
+def analyses(scale: float) -> Iterator[Command]:
     """Yield the commands of the analyses that are still to be run."""
     short = f"analysis.outer_steps={max(20, round(10_000 * scale))}"
     for name, settings in {"manifolds": (), "sine_wave": (short,)}.items():
@@ -94,22 +111,21 @@ def analyses(scale: float) -> Iterator[tuple[str, ...]]:
                    f"hydra.run.dir='{folder}'")  # fmt: skip
 
 
-def trained_for_five_shots(sweeps: Sequence[str]) -> Iterator[Path]:
-    """Yield the finished runs whose training serves the 1-shot cell as well."""
-    for name in sweeps:
-        if name in ONE_SHOT:
-            for results in sorted(Path("outputs/sweeps", name).glob("*_5shot*/*/results.json")):
-                if not results.parent.name.endswith(BESIDE):
-                    yield results.parent
+def one_shot_evaluations(sweep: str) -> Iterator[Command]:
+    """Yield the commands that evaluate runs on one image a class, where that has not been done.
 
-
-def one_shot_evaluations(sweeps: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the commands that evaluate runs on one image a class, where that has not been done."""
-    for run in trained_for_five_shots(sweeps):
+    The training of a 5-shot cell serves the 1-shot cell as well.
+    """
+    if sweep not in ONE_SHOT:
+        return
+    for results in sorted(Path("outputs/sweeps", sweep).glob("*_5shot*/*/results.json")):
+        run = results.parent
+        if run.name.endswith(BESIDE):
+            continue
         folder = run.with_name(run.name + BESIDE)  # beside it, where the report looks for runs
         if (folder / "results.json").exists():
             continue
-        batch = ONE_SHOT[run.parents[1].name]
+        batch = ONE_SHOT[sweep]
         yield (
             "evaluate.py", f"ckpt_path='{run / 'checkpoints' / 'last.ckpt'}'", "data.shots=1",
             *([f"eval.inner_batch_size={batch}"] if batch else []), "logger=csv",

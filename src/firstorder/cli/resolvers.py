@@ -8,9 +8,15 @@ from omegaconf import DictConfig, OmegaConf
 from firstorder.cli.assembly import build
 from firstorder.cli.launch import started
 from firstorder.cli.wandb_names import wandb_group, wandb_name
+from firstorder.results.neutral import INERT
 from firstorder.run.shapes import measure
 
 LONGEST = 120  # characters of a folder's name
+# What a folder isn't named by: what stands in the name otherwise, and what changes no result.
+NOT_IN_NAMES = [
+    "seed", "algo", "data", "experiment", "sweep", "objective", "logger", "logger.wandb.project",
+    "trainer.accelerator", "hydra.run.dir", *INERT,
+]  # fmt: skip
 
 
 def scaled(full: int, floor: int = 1, *, _root_: DictConfig) -> int:
@@ -51,3 +57,4 @@ OmegaConf.register_new_resolver("run_group", run_group, replace=True)
 OmegaConf.register_new_resolver("wandb_group", wandb_group, replace=True)
 OmegaConf.register_new_resolver("wandb_name", wandb_name, replace=True)
 OmegaConf.register_new_resolver("multiply", multiply, replace=True)
+OmegaConf.register_new_resolver("not_in_names", lambda: NOT_IN_NAMES, replace=True)

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from firstorder.results.neutral import settings_of
+from firstorder.results.neutral import is_inert, settings_of
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.saving import LAST
 from firstorder.run.trainer import CHECKPOINTS
@@ -17,13 +17,6 @@ from firstorder.settings import shown
 
 logger = logging.getLogger(__name__)
 
-# Settings that change neither the weights nor the scores.
-INERT = (
-    "ckpt_path", "resume", "label", "logger", "data.root", "data.mirror", "data.workers",
-    "data.source.root", "data.source.mirror", "data.source.download", "eval.batch", "eval.parallel",
-    "eval.train_tasks", "trainer.progress", "trainer.threads", "trainer.compile", "trainer.log_every",
-    "trainer.checkpoint", "trainer.convolutions", "data.on_device", "plugins", "allow_changes",
-)  # fmt: skip
 # Settings that the weights depend on: those that a run goes on with.
 TRAINING = (
     "algo.", "model.", "data.ways", "data.train_shots", "data.source.", "seed", "trainer.precision",
@@ -126,7 +119,7 @@ def first_difference(
     """
     before, after, starts = settings_of(then), settings_of(now), tuple(wanted)
     for key in [*before, *(key for key in after if key not in before)]:
-        is_compared = key.startswith(starts) and not key.startswith(INERT)
+        is_compared = key.startswith(starts) and not is_inert(key)
         if is_compared and before.get(key) != after.get(key):
             return key, before.get(key), after.get(key)
     return None

@@ -2,17 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 
 from firstorder.messages import console
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-TARGET = "._target_"
 
 
 def show_seeds(folders: Iterable[Path]) -> None:
@@ -26,27 +20,20 @@ def show_seeds(folders: Iterable[Path]) -> None:
         return
     from firstorder.results.runs import find_runs  # pandas is slow to load
     from firstorder.results.statistics import summarise
-    from firstorder.results.table import tidy
+    from firstorder.results.table import tidy, told_apart
 
     runs = {run.name: run for run in find_runs(done, include_dirty=True, include_failed=True).runs}
     table = tidy([*runs.values()])
     groups = summarise(table, runs)
     if groups["seeds"].map(len).max() < 2:
         return
-    unlike = [
-        name
-        for name in table
-        if name.startswith("config.") and not is_of_some_classes_alone(name, table)
-    ]
-    described = table.drop_duplicates("group").set_index("group")
+    told = told_apart(table)
     shown = Table(title="mean and standard deviation over seeds", box=box.SIMPLE)
-    for name in unlike:
-        shown.add_column(name.removeprefix("config.").removesuffix(TARGET), overflow="fold")
+    for name in told:
+        shown.add_column(name, overflow="fold")
     for name in ("test", "mean ± deviation", "seeds"):
         shown.add_column(name, no_wrap=True)
     for row in groups.to_dict("records"):
-        said = {name: str(described.loc[row["group"], name]) for name in unlike}
-        settings = [v.rpartition(".")[2] if k.endswith(TARGET) else v for k, v in said.items()]
         is_share = row["measure"] == "accuracy"
         scale, digits, unit = (100, 2, " %") if is_share else (1, 4, "")
         mean, deviation = (f"{scale * row[name]:.{digits}f}" for name in ("mean", "std"))
@@ -54,11 +41,5 @@ def show_seeds(folders: Iterable[Path]) -> None:
             deviation = "?"
         seeds = ", ".join(map(str, row["seeds"]))
         protocol = row["protocol"].replace("_", "-")
-        shown.add_row(*settings, protocol, f"{mean} ± {deviation}{unit}", seeds)
+        shown.add_row(*told.loc[row["group"]], protocol, f"{mean} ± {deviation}{unit}", seeds)
     console().print(shown)
-
-
-def is_of_some_classes_alone(name: str, table: "DataFrame") -> bool:
-    """Tell whether a setting is one that not all of the classes have, whose names are in the table."""
-    node = name.rpartition(".")[0]
-    return f"{node}{TARGET}" in table and bool(table[name].isna().any())

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 
 from firstorder.model.layers import SameConv2d, glorot
@@ -25,6 +25,7 @@ class Conv4(nn.Module):
         image_size: side of the square images, in pixels.
         filters: channels of each block.
         downsample: "stride" or "pool".
+        blocks: how many there are; the published networks have four.
         dropout: share of the channels of each block that are set to zero while a task is trained on.
         conv_bias: keep the published biases in front of batch norm. They cannot change the output,
             since batch norm subtracts them, and under Adam with beta1 = 0 they drift on rounding
@@ -41,16 +42,18 @@ class Conv4(nn.Module):
         downsample: Literal["stride", "pool"] = "stride",
         conv_bias: bool = False,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        blocks: Annotated[int, Ge(1), Le(64)] = 4,
     ) -> None:
         super().__init__()
         self.num_classes, self.filters = num_classes, filters
         self.in_channels, self.image_size = in_channels, image_size
         self.downsample, self.conv_bias, self.dropout = downsample, conv_bias, dropout
         pool = downsample == "pool"
-        blocks: list[nn.Module] = []
+        self.blocks = blocks
+        layers: list[nn.Module] = []
         channels, side = in_channels, image_size
-        for _ in range(4):
-            blocks += [
+        for _ in range(blocks):
+            layers += [
                 SameConv2d(channels, filters, stride=1 if pool else 2, bias=conv_bias),
                 nn.BatchNorm2d(filters, eps=EPSILON, track_running_stats=False),
                 *([nn.MaxPool2d(2, ceil_mode=True)] if pool else []),
@@ -58,7 +61,7 @@ class Conv4(nn.Module):
                 *([nn.Dropout2d(dropout)] if dropout else []),
             ]
             channels, side = filters, -(-side // 2)
-        self.features = nn.Sequential(*blocks)
+        self.features = nn.Sequential(*layers)
         self.head = nn.Linear(filters * side * side, num_classes)
         glorot(self)
 

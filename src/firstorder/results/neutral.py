@@ -5,37 +5,44 @@ from typing import Any
 
 from firstorder.results.label import KEY
 
-# Settings that move no number, or that only say how much is evaluated: runs that differ in these
-# alone are of one group. All else that differs makes another group.
-NEUTRAL = {
-    "allow_changes", "ckpt_path", "resume", "plugins", "scale", "data.source.download",
-    "data.on_device", "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
-    "trainer.threads", "trainer.convolutions", "trainer.log_every", "trainer.checkpoint_every",
-    "trainer.checkpoint_minutes", "trainer.checkpoints_kept", "trainer.deterministic",
-    "trainer.progress", "trainer.compile", "eval.tasks", "eval.batch",
-    "eval.curve_tasks", "eval.train_tasks", "eval.parallel",
-}  # fmt: skip
+# Settings that change neither the weights nor the scores: a run goes on under others of them, and its
+# folder is not named by them. Where the data lies is one, but it is in the name where it is given.
+INERT = (
+    "allow_changes", "ckpt_path", "plugins", "resume", "data.mirror", "data.on_device", "data.workers",
+    "eval.batch", "eval.parallel", "eval.train_tasks", "trainer.progress", "trainer.threads",
+    "trainer.compile", "trainer.convolutions", "trainer.log_every", "trainer.checkpoint_every",
+    "trainer.checkpoint_minutes", "trainer.checkpoints_kept",
+)  # fmt: skip
+INERT_PREFIXES = ("logger", KEY)
+INERT_NAMES = ("root", "mirror", "workers", "download")  # wherever they stand
+# Settings that only say on what it runs or how much is evaluated: runs that differ in these are of one
+# group still. All else that differs makes another group.
+NEUTRAL = (
+    "objective", "scale", "trainer.accelerator", "trainer.devices", "trainer.num_nodes",
+    "trainer.strategy", "trainer.deterministic", "eval.tasks", "eval.curve_tasks",
+)  # fmt: skip
+NEUTRAL_PREFIXES = ("hydra.", "eval.monitor_")
 # Settings that came later: what runs without them did, and a setting that such runs have.
 LATER = {
     "algo.inner_state": ("flows", "algo.inner_lr"),
     "algo.label_smoothing": (0.0, "algo.inner_lr"),
     "model.dropout": (0.0, "model.conv_bias"),
+    "model.blocks": (4, "model.conv_bias"),
     "eval.shared_head": (False, "eval.inner_steps"),
     "eval.permutations": (1, "eval.inner_steps"),
 }
-NEUTRAL_PREFIXES = ("logger.", "hydra.", "eval.monitor_", f"{KEY}.")
-NEUTRAL_NAMES = ("root", "mirror", "workers", "objective")  # wherever they stand
+
+
+def is_inert(key: str) -> bool:
+    """Tell whether a setting changes neither the weights nor the scores."""
+    name = key.rpartition(".")[2]
+    return key in INERT or key.startswith(INERT_PREFIXES) or name in INERT_NAMES
 
 
 def counts(key: str) -> bool:
     """Tell whether a setting distinguishes runs; seeds do not."""
-    name = key.rpartition(".")[2]
-    return not (
-        key in NEUTRAL
-        or key.startswith(NEUTRAL_PREFIXES)
-        or name in NEUTRAL_NAMES
-        or name.endswith("seed")
-    )
+    is_neutral = key in NEUTRAL or key.startswith(NEUTRAL_PREFIXES)
+    return not (is_inert(key) or is_neutral or key.endswith("seed"))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

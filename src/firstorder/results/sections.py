@@ -12,7 +12,15 @@ from firstorder.results.findings import findings
 from firstorder.results.page import Picture, Section
 from firstorder.results.paper import FIGURES, SINE_WAVES, TABLES
 from firstorder.results.runs import FoundRuns, RunRecord, measure_of
-from firstorder.results.words import duration, in_detail, in_short, overview, score
+from firstorder.results.table import told_apart
+from firstorder.results.words import (
+    duration,
+    in_detail,
+    in_short,
+    overview,
+    score,
+    side_by_side,
+)
 
 Runs = Mapping[str, RunRecord]
 HOW = [
@@ -118,8 +126,8 @@ def sine_wave_section(groups: pd.DataFrame, pictures: list[Picture]) -> Section:
     return section
 
 
-def other_section(groups: pd.DataFrame) -> Section:
-    """Show groups of runs that belong to none of the tables and figures."""
+def other_section(groups: pd.DataFrame, table: pd.DataFrame) -> Section:
+    """Show groups of runs that belong to none of the tables and figures, beside each other."""
     data = {name: layout.data for name, layout in TABLES.items()}
     data |= {name: layout.data for name, layout in FIGURES.items()}
     placed = [place(groups, *pair)["group"] for pair in (*data.items(), SINE_WAVES)]
@@ -128,8 +136,12 @@ def other_section(groups: pd.DataFrame) -> Section:
     if other.empty:
         section.text = ["None."]
         return section
-    section.text = ["Runs without a label, or labelled for a table or figure of another data set."]
-    section.tables = [("", in_short(other))]
+    section.text = [
+        "Runs without a label, or labelled for a table or figure of another data set, with the settings"
+        " that tell them apart. Scores on training tasks are of new tasks of the training classes."
+    ]
+    told = told_apart(table[table["group"].isin(other["group"])])
+    section.tables = [("", side_by_side(other, told))]
     return section
 
 

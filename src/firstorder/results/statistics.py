@@ -55,7 +55,7 @@ def summarise(table: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFram
         runs: the runs by name, for the scores of their tasks.
     """
     columns = ["group", "protocol", *PLACE, "seeds", "mean", "std", "pooled", "ci95", "tasks"]
-    columns += ["train_seconds", "runs"]
+    columns += ["gap", "train_seconds", "runs"]
     if table.empty:
         return pd.DataFrame(columns=columns)
     rows, counted = [], table[~table["repeat"]]
@@ -73,6 +73,7 @@ def summarise(table: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFram
             "pooled": pooled,
             "ci95": ci95,
             "tasks": len(scores),
+            "gap": members["gap"].astype(float).mean(),
             "train_seconds": members["train_seconds"].mean(),
             "runs": tuple(members["run"]),
         })  # fmt: skip

@@ -13,6 +13,7 @@ from firstorder.results.paper import full_iterations
 from firstorder.results.runs import RunRecord, measure_of
 
 GROUP_DIGITS = 8
+SETTING, CLASS = "config.", "._target_"  # how the column of a setting begins; how a class's ends
 
 
 def settings_that_count(run: RunRecord) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def rows_of(run: RunRecord) -> Iterator[dict[str, Any]]:
             "ci95": float(summary["ci95"]),
             "tasks": int(summary["tasks"]),
             "diverged": int(summary.get("diverged", 0)),
+            "gap": (results.get("gap") or {}).get(protocol),
             "train_seconds": results.get("train_seconds"),
             "eval_seconds": results.get("eval_seconds"),
             "interruptions": results.get("interruptions", 0),
@@ -106,7 +108,25 @@ def differing(settings: Sequence[Mapping[str, Any]], runs: Sequence[RunRecord]) 
     frame = frame.astype(object).where(frame.notna(), None)
     unlike = [c for c in sorted(frame) if frame[c].map(repr).nunique() > 1]
     columns = {c: frame[c] if is_numeric(frame[c]) else frame[c].map(text_of) for c in unlike}
-    return pd.DataFrame(columns, index=frame.index).rename(columns=lambda key: f"config.{key}")
+    return pd.DataFrame(columns, index=frame.index).rename(columns=lambda key: f"{SETTING}{key}")
+
+
+def told_apart(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the settings that tell groups of runs apart, as texts, a row a group; as few as will do.
+
+    Classes come first, by their names; what follows from a setting that is there is left out.
+    """
+    groups = table.drop_duplicates("group").set_index("group")
+    settings = [name for name in groups if name.startswith(SETTING)]
+    found, apart = pd.DataFrame(index=groups.index), 1
+    for name in sorted(settings, key=lambda name: not name.endswith(CLASS)):
+        texts = ["" if pd.isna(value) else str(value) for value in groups[name]]
+        if name.endswith(CLASS):
+            texts = [text.rpartition(".")[2] for text in texts]
+        wider = found.assign(**{name.removeprefix(SETTING).removesuffix(CLASS): texts})
+        if (kinds := len(wider.drop_duplicates())) > apart:
+            found, apart = wider, kinds
+    return found
 
 
 def is_numeric(column: pd.Series) -> bool:

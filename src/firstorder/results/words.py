@@ -93,3 +93,33 @@ def in_short(groups: pd.DataFrame) -> pd.DataFrame:
         for row in groups.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def side_by_side(groups: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
+    """Return a line a group of runs with the settings that tell it apart and all its scores, to read.
+
+    Args:
+        groups: of `firstorder.results.statistics.summarise`.
+        told: of `firstorder.results.table.told_apart`.
+    """
+    lines: dict[str, dict[str, str]] = {}
+    for row in groups.to_dict("records"):
+        line = lines.setdefault(row["group"], {
+            "data": row["data"],
+            "task": f"{row['shots']}-shot {row['ways']}-way",
+            **told.loc[row["group"]],
+        })  # fmt: skip
+        name, measure = row["protocol"].replace("_", "-"), row["measure"]
+        line[f"{name} ± 95% over tasks"] = score(row["pooled"], row["ci95"], measure)
+        if len(row["seeds"]) > 1:
+            line[f"{name} ± deviation over seeds"] = score(row["mean"], row["std"], measure)
+        if pd.notna(row["gap"]):
+            line[f"{name} on training tasks"] = score(row["mean"] + row["gap"], math.nan, measure)
+        line |= {
+            "tasks": f"{row['tasks']:,}", "seeds": ", ".join(map(str, row["seeds"])),
+            "iterations": steps_of(row), "training": duration(row["train_seconds"]),
+            "settings": row["group"],
+        }  # fmt: skip
+    frame = pd.DataFrame(lines.values()).fillna("-")
+    last = ["tasks", "seeds", "iterations", "training", "settings"]
+    return frame[[*(name for name in frame if name not in last), *last]]

@@ -182,7 +182,7 @@ def is_published(network: Network) -> bool:
     pool = [nn.MaxPool2d] if module.downsample == "pool" else []
     layers, block = list(module.features), [SameConv2d, nn.BatchNorm2d, *pool, nn.ReLU]
     return (
-        [type(layer) for layer in layers] == block * 4
+        [type(layer) for layer in layers] == block * module.blocks
         and type(module.head) is nn.Linear
         and all(n.eps == EPSILON for n in layers if isinstance(n, nn.BatchNorm2d))
         and not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())

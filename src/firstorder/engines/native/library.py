@@ -92,7 +92,7 @@ class Plan:
         self.size = sum(p.numel() for p in module.parameters())
         pool = module.downsample == "pool"
         stride, window = (1, 2) if pool else (2, 1)
-        last = -(-height // 8)  # side of the last block's input
+        last = -(-height // 2 ** (module.blocks - 1))  # side of the last block's input
         last = last if pool else -(-last // 2)
         self.covers = (
             (channels, height, width) == (module.in_channels, module.image_size, module.image_size)
@@ -102,8 +102,8 @@ class Plan:
         self.pointer = None
         if self.covers:
             self.pointer = library.make_plan(
-                self.n, channels, height, module.filters, 4, stride, window, self.ways, EPSILON,
-                torch.get_num_threads(),
+                self.n, channels, height, module.filters, module.blocks, stride, window, self.ways,
+                EPSILON, torch.get_num_threads(),
             )  # fmt: skip
             if not self.pointer or library.plan_size(self.pointer) != self.size:
                 raise RuntimeError("step.cpp does not compute this network, though it should")
