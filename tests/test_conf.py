@@ -25,7 +25,7 @@ GIVEN = {
     "arrays": [f"data.root={arrays_of_tasks()}"],
 }
 # Which networks do not go with which tasks, and why.
-IMAGES = ("conv4", "conv4_pool", "resnet12")
+IMAGES = ("conv4", "conv4_pool", "resnet12", "resnet12_narrow")
 POINTS = ("sinusoid", "fields", "signals", "arrays", "topics")
 REFUSED = {
     **{(data, model): rf"data={data} has inputs of shape \(\d+,\)"

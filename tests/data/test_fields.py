@@ -30,6 +30,12 @@ def test_evaluation_asks_for_the_whole_image_that_the_support_pixels_are_of(fiel
     assert 0 <= task.query_y.min() < task.query_y.max() <= 1
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_query_of_all_pixels_is_the_image_row_by_row(fields: Fields, split: str) -> None:
+    task = fields.draw(split, np.random.default_rng(0), 1, 784, 784)
+    np.testing.assert_array_equal(task.query_x, fields.grid)
+
+
 def test_a_tail_of_training_holds_other_pixels_than_the_support_set(fields: Fields) -> None:
     task = fields.draw("train", np.random.default_rng(0), 1, 700, 84)
     points = {tuple(x) for x in [*task.support_x.tolist(), *task.query_x.tolist()]}

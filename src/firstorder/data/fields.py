@@ -71,7 +71,8 @@ class Fields:
     ) -> Task:
         if ways != 1:
             raise ValueError(f"data.ways={ways}: an image is one function, set data.ways=1")
-        most, others = len(self.grid), query_shots if split == "train" else 0
+        most, is_whole = len(self.grid), query_shots == len(self.grid)
+        others = query_shots if split == "train" and not is_whole else 0
         if max(shots + others, query_shots) > most:
             raise TaskSizeError(
                 f"a {split} task takes {shots} support and {query_shots} query points, and an image of"
@@ -82,7 +83,7 @@ class Fields:
         values = image.reshape(self.channels, most).T.astype(np.float32) / 255
         order = rng.permutation(most)
         support, query = order[:shots], order[most - query_shots :]
-        if split != "train" and query_shots == most:
+        if is_whole:
             query = np.arange(most)
         return Task(self.grid[support], values[support], self.grid[query], values[query])
 
