@@ -91,5 +91,7 @@ def test_what_are_no_points_is_told_in_a_sentence(points: list, sine_checkpoint:
 def test_a_checkpoint_of_something_else_is_told_in_a_sentence(sine_checkpoint: Path) -> None:
     with pytest.raises(ValueError, match=r"sine_ckpt_path=.* was trained on Omniglot"):
         Waves(CHECKPOINT)
+    with pytest.raises(ValueError, match="sine_ckpt_path=nowhere is not a file"):
+        Waves("nowhere")
     with pytest.raises(ValueError, match=r"ckpt_path=.* was trained on Sinusoid"):
         Characters(sine_checkpoint, AS_TRAINED)

@@ -82,3 +82,14 @@ def test_what_is_no_part_of_a_run_is_named(draw: Draw) -> None:
         given = {"algo": algo, "source": source, "model": linear, "steps": 1, "ways": 3, **wrong}
         with pytest.raises(ValueError, match=sentence):
             firstorder.train(**given, progress=False)
+
+
+def test_a_setting_that_is_not_known_is_named_with_the_nearest(draw: Draw) -> None:
+    source = firstorder.ArraySource(train=draw(range(8), 12), test=draw(range(8, 14), 12))
+    algo = firstorder.Reptile(inner_steps=2, inner_batch_size=4, inner_lr=0.1)
+    given = {"algo": algo, "source": source, "model": linear, "steps": 1, "ways": 3}
+    with pytest.raises(TypeError, match="train has no setting progres, did you mean progress"):
+        firstorder.train(**given, progres=False)
+    learner = firstorder.train(**given, progress=False)
+    with pytest.raises(TypeError, match="evaluate has no setting task, did you mean tasks"):
+        firstorder.evaluate(learner, source, task=3)

@@ -46,11 +46,17 @@ def run_paper(settings: PaperSettings, conf: Path) -> list[str]:
         return []
     seeds = ",".join(map(str, settings.seeds))
     common = [f"scale={settings.scale}", f"seed={seeds}", "logger=csv"]
-    # Two at a time, so that the last long job of one leaves no processor idle; the longest first.
+    # Two at a time, so that the last long job of one leaves no processor idle; the longest first. The
+    # last two may have all processors: one of them will be alone.
     streams = min(2, processors)
-    common.append(f"hydra.launcher.n_jobs={-(-processors // streams)}")
     longest_first = sorted(settings.sweeps, key=lambda name: -seconds[name])
-    parts = [sweep_and_evaluations(name, common) for name in longest_first]
+    share, last = -(-processors // streams), longest_first[-streams:]
+    parts = [
+        sweep_and_evaluations(
+            name, [*common, f"hydra.launcher.n_jobs={processors if name in last else share}"]
+        )
+        for name in longest_first
+    ]
     failed = run([*parts, analyses(settings.scale)], streams)
     folders = [f"outputs/sweeps/{name}" for name in settings.sweeps] + ["outputs/analyze"]
     return failed + run([[("report.py", f"runs=[{','.join(folders)}]", f"out={settings.out}")]], 1)

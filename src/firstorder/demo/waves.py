@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from firstorder.library.learner import Learner, load
+from firstorder.run.checkpoint import read_checkpoint
 
 STEPS = (0, 1, 8, 32)
 MOST_POINTS = 20
@@ -24,6 +25,7 @@ class Waves:
     """
 
     def __init__(self, path: str | Path) -> None:
+        read_checkpoint(path, "sine_ckpt_path")
         self.learner: Learner = load(path)
         if self.learner.trained.kind.has_classes or self.learner.form.shape != (1,):
             name = self.learner.trained.config["data"]["source"]["_target_"].rpartition(".")[2]

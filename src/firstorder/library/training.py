@@ -1,7 +1,7 @@
 """Meta-train, and test what was learnt, by a call."""
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.source import TaskSource
 from firstorder.library.described import describe
 from firstorder.library.learner import Learner, form_of
+from firstorder.messages import nearest
 from firstorder.run.final_test import final_test
 from firstorder.run.learner import MetaLearner
 from firstorder.run.run import Run
@@ -55,6 +56,7 @@ def train(
         trainer: further settings of `firstorder.run.trainer.TrainerConfig`, such as `progress=False`.
 
     Raises:
+        TypeError: a setting is not known.
         ValueError: a setting is wrong by itself, or does not go with another; or training diverged.
     """
     evaluation = EvaluationSettings() if evaluation is None else evaluation
@@ -71,6 +73,7 @@ def train(
     for key, value in sizes.items():
         check(key, value, Count)
     check("seed", seed, Seed)
+    check_names("train", trainer, TrainerConfig)
     settings = TrainerConfig(max_steps=steps, **trainer)
     with isolate_rng():
         seed_everything(seed, verbose=False)
@@ -124,6 +127,7 @@ def evaluate(learner: Learner, source: TaskSource, **changes: Any) -> dict[str, 
         has them; of a regression, those of its error.
     """
     trained = learner.trained
+    check_names("evaluate", changes, EvaluationSettings)
     evaluation = replace(trained.evaluation, **changes)
     tested = MetaLearner(
         trained.algorithm, trained.network.module, trained.kind, outer_steps=trained.outer_steps,
@@ -135,6 +139,18 @@ def evaluate(learner: Learner, source: TaskSource, **changes: Any) -> dict[str, 
     build_trainer(None, [], settings).test(tested, data, verbose=False)
     assert tested.tested is not None
     return trained.kind.summarise(tested.tested.scores)
+
+
+def check_names(function: str, given: Mapping[str, Any], settings: type) -> None:
+    """Make sure that settings have the names of fields of a dataclass.
+
+    Raises:
+        TypeError: one is none of them.
+    """
+    names = [field.name for field in fields(settings)]
+    for name in given:
+        if name not in names:
+            raise TypeError(f"{function} has no setting {name}{nearest(name, names)}")
 
 
 def datamodule(

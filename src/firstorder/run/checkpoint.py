@@ -90,14 +90,18 @@ def is_intact(content: bytes) -> bool:
         return parts.testzip() is None
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, key: str = "ckpt_path") -> dict[str, Any]:
     """Load a checkpoint onto the CPU, weights and plain values only.
+
+    Args:
+        path: of the file.
+        key: the setting that names it.
 
     Raises:
         ValueError: there is none at the path, it is damaged, or it was not written by this project.
     """
     if not Path(path).is_file():
-        raise ValueError(f"ckpt_path={path} is not a file: name the last.ckpt of a run folder")
+        raise ValueError(f"{key}={path} is not a file: name the last.ckpt of a run folder")
     try:
         checkpoint = unsealed(Path(path).read_bytes())
         if missing := PARTS - checkpoint.keys():
@@ -105,7 +109,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         checkpoint["config"]["algo"]["_target_"]
     except Exception as error:  # a damaged archive has many ways to fail
         raise ValueError(
-            f"ckpt_path={path} is not a checkpoint of firstorder, or is damaged or cut off"
+            f"{key}={path} is not a checkpoint of firstorder, or is damaged or cut off"
             f" ({' '.join(str(error).split())[:80] or type(error).__name__})"
         ) from error
     return checkpoint
