@@ -165,7 +165,7 @@ class PlainLearning(Analysis):
         return right, cross_entropy(logits, y).double().mean().item()
 
     def summarise(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return each method's means over seeds at its best step size by test accuracy, and at each."""
+        """Return the means and deviations over seeds of each method at each step size."""
         means = table.groupby(["method", "alpha"], sort=False)[
             ["training loss", "test loss", "training accuracy", "test accuracy"]
         ].agg(["mean", "std"])
