@@ -28,8 +28,10 @@ def draw_fields(table: pd.DataFrame, measure: str) -> Figure:
         scores = table[(table.initialisation == name) & (table.kind == "score")]
         each = scores.groupby("steps").value
         mean, error = each.mean(), 1.96 * each.sem().fillna(0)
-        axes.plot(mean.index, mean, label=name, **look_of((number, number)))
-        axes.fill_between(mean.index, mean - error, mean + error, alpha=0.2)
+        look = look_of((number, number))
+        axes.plot(mean.index, mean, label=name, **look)
+        band = mean - error, mean + error
+        axes.fill_between(mean.index, *band, color=look["color"], alpha=0.2, linewidth=0)
     axes.set_xscale("symlog", linthresh=1)
     axes.set(xlabel="inner steps", ylabel="PSNR, dB" if measure == "psnr" else measure)
     axes.set_xticks(counts, [str(n) for n in counts])
