@@ -80,6 +80,8 @@ def run(parts: Sequence[Iterable[Command]], side_by_side: int) -> list[str]:
             script, *overrides = command
             words = [sys.executable, str(COMMANDS / script), *overrides]
             started.append(process := subprocess.Popen(words, stdin=subprocess.DEVNULL))
+            if is_stopped.is_set():  # between two commands
+                process.send_signal(signal.SIGTERM)
             if process.wait():
                 failed.append(" ".join(command[:2]))
             if is_stopped.is_set():

@@ -115,6 +115,15 @@ def as_examples(x: Any, what: str) -> np.ndarray:
             f"{what} holds {array.dtype} of shape {array.shape}: give examples, (n, ...), as uint8 or"
             " as floats"
         )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{what} holds NaN or infinity: give finite numbers")
+    check_finite(array, f"{what} holds")
     return array.astype(np.float32, copy=False)
+
+
+def check_finite(array: np.ndarray, what: str) -> None:
+    """Make sure that an array has numbers alone; `what` says whose it is, with its verb.
+
+    Raises:
+        ValueError: one is infinite, or none.
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{what} NaN or infinity: give finite numbers")

@@ -12,6 +12,7 @@ from PIL.Image import Resampling
 from torch import Tensor
 
 from firstorder.data.images.pictures import Target, decode
+from firstorder.library.arrays import check_finite
 
 LARGEST = 16  # above, floats are taken for bytes that nobody has scaled to [0, 1]
 
@@ -66,7 +67,8 @@ class InputForm(NamedTuple):
         elif array.dtype != np.uint8:
             raise ValueError(f"inputs are {array.dtype}: give them as uint8 or as floats")
         if self.shape is None or array.shape[1:] == self.shape:
-            return finite(array, "inputs")
+            check_finite(array, "inputs hold")
+            return torch.from_numpy(array)
         if self.target and array.dtype == np.uint8 and is_picture(array.shape[1:]):
             return torch.from_numpy(
                 np.stack([self._picture(Image.fromarray(one)) for one in array])
@@ -101,17 +103,6 @@ class InputForm(NamedTuple):
             except OSError as error:
                 raise ValueError(f"{path} cannot be read ({error.strerror})") from None
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def finite(array: np.ndarray, what: str) -> Tensor:
-    """Return an array as a tensor.
-
-    Raises:
-        ValueError: a number in it is infinite, or none.
-    """
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{what} hold NaN or infinity: give finite numbers")
-    return torch.from_numpy(array)
 
 
 def is_picture(shape: tuple[int, ...]) -> bool:

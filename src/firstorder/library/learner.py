@@ -13,8 +13,9 @@ from firstorder.algo.evaluation import Evaluator
 from firstorder.data.minibatches import cycle_minibatches
 from firstorder.library.adaptation import Adaptation
 from firstorder.library.adapted import Adapted
+from firstorder.library.arrays import check_finite
 from firstorder.library.head import Start, with_ways
-from firstorder.library.inputs import InputForm, finite
+from firstorder.library.inputs import InputForm
 from firstorder.run.building import construct
 from firstorder.run.checkpoint import AtomicCheckpoints, read_checkpoint
 from firstorder.run.learner import MetaLearner
@@ -156,7 +157,9 @@ class Learner:
         """
         kind = self.trained.kind
         if not kind.has_classes:
-            return finite(np.array(y, np.float32), "targets"), None
+            targets = np.array(y, np.float32)
+            check_finite(targets, "targets hold")
+            return torch.from_numpy(targets), None
         try:
             labels = y.tolist() if hasattr(y, "tolist") else list(y)
             classes = sorted(set(labels))

@@ -13,7 +13,7 @@ INERT = (
     "trainer.compile", "trainer.convolutions", "trainer.log_every", "trainer.checkpoint_every",
     "trainer.checkpoint_minutes", "trainer.checkpoints_kept",
 )  # fmt: skip
-INERT_PREFIXES = ("logger", KEY)
+INERT_PREFIXES = ("logger.", f"{KEY}.")
 INERT_NAMES = ("root", "mirror", "workers", "download")  # wherever they stand
 # Settings that only say on what it runs or how much is evaluated: runs that differ in these are of one
 # group still. All else that differs makes another group.

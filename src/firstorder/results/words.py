@@ -108,6 +108,11 @@ def side_by_side(groups: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
             "data": row["data"],
             "task": f"{row['shots']}-shot {row['ways']}-way",
             **told.loc[row["group"]],
+            "tasks": f"{row['tasks']:,}",
+            "seeds": ", ".join(map(str, row["seeds"])),
+            "iterations": steps_of(row),
+            "training": duration(row["train_seconds"]),
+            "settings": row["group"],
         })  # fmt: skip
         name, measure = row["protocol"].replace("_", "-"), row["measure"]
         line[f"{name} ± 95% over tasks"] = score(row["pooled"], row["ci95"], measure)
@@ -115,11 +120,6 @@ def side_by_side(groups: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
             line[f"{name} ± deviation over seeds"] = score(row["mean"], row["std"], measure)
         if pd.notna(row["gap"]):
             line[f"{name} on training tasks"] = score(row["mean"] + row["gap"], math.nan, measure)
-        line |= {
-            "tasks": f"{row['tasks']:,}", "seeds": ", ".join(map(str, row["seeds"])),
-            "iterations": steps_of(row), "training": duration(row["train_seconds"]),
-            "settings": row["group"],
-        }  # fmt: skip
     frame = pd.DataFrame(lines.values()).fillna("-")
     last = ["tasks", "seeds", "iterations", "training", "settings"]
     return frame[[*(name for name in frame if name not in last), *last]]
