@@ -116,6 +116,24 @@ def test_findings_have_the_sign_that_was_put_in(outputs: Path, tmp_path: Path) -
     assert (falls.tasks == 40).all()
 
 
+def test_other_runs_of_a_sweep_are_told_apart_by_themselves(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    for steps in (1, 5):
+        make_run(
+            f"swept_{steps}", {"transductive": [1.0, 0.5, 0.0]}, data="glyphs",
+            settings={"algo": {"inner_steps": steps}},
+            command=["/somewhere/src/train.py", "sweep=depth", "logger=csv"],
+        )  # fmt: skip
+    make_run("plain", {"transductive": [1.0, 0.5, 0.0]}, settings={"algo": {"inner_lr": 0.5}})
+    page = report(tmp_path / "outputs", tmp_path / "out")["REPORT.md"].decode()
+    alone, swept = page[page.index("## Other runs") : page.index("## Runs")].split("`python")
+    assert "sweep=depth" in swept
+    assert "algo.inner_steps" in swept
+    assert "algo.inner_steps" not in alone
+    assert "inner_lr" not in swept
+
+
 def test_figures_of_analyses_are_taken_over(tmp_path: Path) -> None:
     for name in "2026-01-01", "2026-01-02":
         folder = tmp_path / "outputs" / "analyze" / name

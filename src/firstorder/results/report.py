@@ -58,7 +58,7 @@ def write_report(settings: ReportSettings) -> FoundRuns:
             figure_section(artefact, groups, runs, drawn, settings.smoothing)
             for artefact in FIGURES
         ),
-        other_section(groups, table),
+        other_section(groups, table, runs),
         runs_section(table, runs),
         left_out_section(runs_found),
     ]

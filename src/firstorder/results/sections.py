@@ -126,7 +126,7 @@ def sine_wave_section(groups: pd.DataFrame, pictures: list[Picture]) -> Section:
     return section
 
 
-def other_section(groups: pd.DataFrame, table: pd.DataFrame) -> Section:
+def other_section(groups: pd.DataFrame, table: pd.DataFrame, runs: Runs) -> Section:
     """Show groups of runs that belong to none of the tables and figures, beside each other."""
     data = {name: layout.data for name, layout in TABLES.items()}
     data |= {name: layout.data for name, layout in FIGURES.items()}
@@ -138,11 +138,20 @@ def other_section(groups: pd.DataFrame, table: pd.DataFrame) -> Section:
         return section
     section.text = [
         "Runs without a label, or labelled for a table or figure of another data set, with the settings"
-        " that tell them apart. Scores on training tasks are of new tasks of the training classes."
+        " that tell them apart; those of a sweep together. Scores on training tasks are of new tasks of"
+        " the training classes."
     ]
-    told = told_apart(table[table["group"].isin(other["group"])])
-    section.tables = [("", side_by_side(other, told))]
+    sweeps = other["runs"].map(lambda names: sweep_of(runs[names[0]]))
+    for sweep, together in other.groupby(sweeps):
+        told = told_apart(table[table["group"].isin(together["group"])])
+        caption = f"`python src/train.py {sweep}`" if sweep else ""
+        section.tables.append((caption, side_by_side(together, told)))
     return section
+
+
+def sweep_of(run: RunRecord) -> str:
+    """Return the override that named a run's sweep, "sweep=algorithms"; empty if none did."""
+    return next((o for o in run.results.get("command") or () if o.startswith("sweep=")), "")
 
 
 def runs_section(table: pd.DataFrame, runs: Runs) -> Section:
