@@ -4,6 +4,7 @@ Outside of torch.func's transforms plain autograd computes them, which costs les
 be differentiated.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -108,6 +109,20 @@ def update_vjp(
     states = [next(given) if is_learnable(tensor) else tensor for tensor in of_state]
     by_state: State = tree_unflatten(states, tree_flatten(of_state)[1])
     return by_gradient, Cotangents(by_phi, by_state, tuple(given))
+
+
+def conjugate_gradient(multiply: Callable[[Tensor], Tensor], b: Tensor, steps: int) -> Tensor:
+    """Approach the solution x, (..., d), of A x = b, where `multiply` is A, symmetric and positive."""
+    x, residual, direction = torch.zeros_like(b), b, b
+    square = (residual * residual).sum(-1, keepdim=True)
+    for _ in range(steps):
+        product = multiply(direction)
+        curvature = (direction * product).sum(-1, keepdim=True)
+        length = torch.where(curvature > 0, square / curvature, 0)  # done, or A is not positive
+        x, residual = x + length * direction, residual - length * product
+        before, square = square, (residual * residual).sum(-1, keepdim=True)
+        direction = residual + square / before.clamp_min(1e-30) * direction
+    return x
 
 
 def learnable(optimizer: InnerOptimizer) -> tuple[Tensor, ...]:

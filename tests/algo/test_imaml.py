@@ -2,7 +2,8 @@ import torch
 from torch import Tensor
 
 from firstorder.algo.base import Context
-from firstorder.algo.imaml import IMAML, conjugate_gradient
+from firstorder.algo.imaml import IMAML
+from firstorder.second_order import conjugate_gradient
 
 D, STRENGTH = 5, 0.7
 

@@ -1,39 +1,18 @@
 """iMAML (Rajeswaran et al. 2019): the meta-gradient from where adapting ends, whatever led there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import register_dataclass
 
 from firstorder.algo.base import Context, MetaAlgorithm
+from firstorder.algo.optimizers import Proximal
 from firstorder.inner_loop import Batch, InnerLoop, Loss, gradient_and_value, trajectory
-from firstorder.inner_optimizer import InnerOptimizer, State
+from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta, MetaGradient
-from firstorder.second_order import hessian_vector
+from firstorder.second_order import conjugate_gradient, hessian_vector
 from firstorder.settings import Count, StepSize
-
-
-@dataclass(frozen=True)
-class Proximal(InnerOptimizer):
-    """Let an inner optimiser descend the loss plus strength / 2 |phi - anchor|^2."""
-
-    optimizer: InnerOptimizer
-    anchor: Tensor
-    strength: float
-
-    def before_gradient(self, phi: Tensor) -> Tensor:
-        return self.optimizer.before_gradient(phi)
-
-    def init(self, phi: Tensor) -> State:
-        return self.optimizer.init(phi)
-
-    def update(self, phi: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.optimizer.update(phi, gradient + self.strength * (phi - self.anchor), state)
-
-
-register_dataclass(Proximal)  # its tensors are data, not settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +48,3 @@ class IMAML(MetaAlgorithm):
 
         direction = conjugate_gradient(multiply, gradient, self.solver_steps)
         return MetaGradient({"phi": direction}, steps[-1].state, steps[0].loss, value)
-
-
-def conjugate_gradient(multiply: Callable[[Tensor], Tensor], b: Tensor, steps: int) -> Tensor:
-    """Approach the solution x, (..., d), of A x = b, where `multiply` is A, symmetric and positive."""
-    x, residual, direction = torch.zeros_like(b), b, b
-    square = (residual * residual).sum(-1, keepdim=True)
-    for _ in range(steps):
-        product = multiply(direction)
-        curvature = (direction * product).sum(-1, keepdim=True)
-        length = torch.where(curvature > 0, square / curvature, 0)  # done, or A is not positive
-        x, residual = x + length * direction, residual - length * product
-        before, square = square, (residual * residual).sum(-1, keepdim=True)
-        direction = residual + square / before.clamp_min(1e-30) * direction
-    return x

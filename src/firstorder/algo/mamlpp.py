@@ -2,55 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.utils._pytree import register_dataclass, tree_map
+from torch.utils._pytree import tree_map
 
-from firstorder.algo.base import Context, MetaAlgorithm
-from firstorder.algo.maml import MAML
+from firstorder.algo.base import Context
+from firstorder.algo.meta_sgd import MetaSGD
+from firstorder.algo.optimizers import PerStepSGD
 from firstorder.inner_loop import Batch, InnerLoop, Loss
-from firstorder.inner_optimizer import InnerOptimizer, State
+from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta, MetaGradient, maml_product
 from firstorder.network import Network
 from firstorder.settings import Share
 
 
-class Taken(NamedTuple):
-    """The number of steps taken on a task, a scalar."""
-
-    t: Tensor
-
-
-@dataclass(frozen=True)
-class PerStepSGD(InnerOptimizer):
-    """Gradient descent with a step size for each step and parameter.
-
-    Attributes:
-        alpha: (steps, parameters); steps after the last, at evaluation, take the last one's.
-        sizes: weights of each parameter.
-    """
-
-    alpha: Tensor
-    sizes: tuple[int, ...]
-
-    def init(self, phi: Tensor) -> State:
-        return Taken(phi.new_zeros(()))
-
-    def update(self, phi: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, State]:
-        step = state[0].long().clamp(max=self.alpha.shape[-2] - 1)
-        alpha = self.alpha.index_select(-2, step.view(1)).squeeze(-2)
-        sizes = torch.tensor(self.sizes, device=phi.device)
-        rates = alpha.repeat_interleave(sizes, -1, output_size=phi.shape[-1])
-        return phi - rates * gradient, Taken(state[0] + 1)
-
-
-register_dataclass(PerStepSGD)  # its tensors are data, not settings
-
-
 @dataclass(frozen=True, kw_only=True)
-class MAMLPP(MAML):
+class MAMLPP(MetaSGD):
     """Learn phi and the step sizes by a loss after each inner step, whose last one comes to count alone.
 
     Two of the paper's changes are settings: `outer_schedule: cosine`, and batch norm that never keeps
@@ -60,21 +27,10 @@ class MAMLPP(MAML):
         multi_step: the share of training over which the weights of the losses after steps 1 to k - 2
             fall from 1 / (k - 1) to 0 (their Section 4, multi-step loss optimisation).
         first_order_share: the share of training, at its beginning, without second derivatives.
-
-    Raises:
-        ValueError: another inner optimiser, or no second derivatives at all.
     """
 
     multi_step: Share = 0.15
     first_order_share: Share = 0.3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.inner_optimizer != "sgd" or self.first_order:
-            raise ValueError(
-                "algo=mamlpp learns the step sizes of gradient descent, by second derivatives after"
-                " algo.first_order_share: leave algo.inner_optimizer=sgd and algo.first_order=false"
-            )
 
     def meta_parameters(self, network: Network) -> Meta:
         phi = network.initial()
@@ -101,6 +57,3 @@ class MAMLPP(MAML):
             weights=self.loss_weights(context), first_order=is_early,
         )  # fmt: skip
         return found._replace(state=state)
-
-    def with_inner_lr(self, inner_lr: float) -> MetaAlgorithm:
-        raise ValueError(f"eval.inner_lr={inner_lr}: mamlpp has learnt its inner step sizes")

@@ -3,31 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.utils._pytree import register_dataclass
 
 from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.algo.maml import MAML
+from firstorder.algo.optimizers import PerWeightSGD
 from firstorder.inner_loop import InnerLoop, Loss
-from firstorder.inner_optimizer import InnerOptimizer, State
 from firstorder.meta_gradient import Meta
 from firstorder.network import Network
-
-
-@dataclass(frozen=True)
-class PerWeightSGD(InnerOptimizer):
-    """Gradient descent phi - alpha * g with a step size alpha, (d,), for each weight."""
-
-    alpha: Tensor
-
-    def init(self, phi: Tensor) -> State:
-        return ()
-
-    def update(self, phi: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, State]:
-        return phi - self.alpha * gradient, state
-
-
-register_dataclass(PerWeightSGD)  # its tensors are data, not settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +24,7 @@ class MetaSGD(MAML):
         super().__post_init__()
         if self.inner_optimizer != "sgd" or self.first_order:
             raise ValueError(
-                "algo=meta_sgd learns the step sizes of gradient descent, through the second derivatives:"
+                f"algo={self.name} learns the step sizes of gradient descent, through second derivatives:"
                 " leave algo.inner_optimizer=sgd and algo.first_order=false"
             )
 
@@ -54,4 +36,4 @@ class MetaSGD(MAML):
         return InnerLoop(loss, PerWeightSGD(meta["alpha"]), meta["phi"])
 
     def with_inner_lr(self, inner_lr: float) -> MetaAlgorithm:
-        raise ValueError(f"eval.inner_lr={inner_lr}: meta_sgd has learnt its inner step sizes")
+        raise ValueError(f"eval.inner_lr={inner_lr}: {self.name} has learnt its inner step sizes")
