@@ -49,6 +49,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Return where real archives lie, or skip."""
+    root = Path(os.environ.get("FIRSTORDER_DATA", ROOT.parent / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip(f"no data sets in {root}: set FIRSTORDER_DATA")
+    return root
+
+
+@pytest.fixture(scope="session")
 def script(environment: dict[str, str]) -> Script:
     """Run a script of src/ in a process of its own, in the folder `cwd`."""
 

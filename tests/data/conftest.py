@@ -1,5 +1,4 @@
 import io
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -22,16 +21,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("FIRSTORDER_CACHE", str(folder))
     return folder
-
-
-@pytest.fixture(scope="session")
-def data_root() -> Path:
-    """Return where real archives lie, or skip."""
-    here = Path(__file__).resolve().parents[2]
-    root = Path(os.environ.get("FIRSTORDER_DATA", here.parent / "shared" / "data"))
-    if not root.is_dir():
-        pytest.skip(f"no data sets in {root}: set FIRSTORDER_DATA")
-    return root
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from firstorder.run.atomic import Unwritable
-from firstorder.run.checkpoint import PARTS, AtomicCheckpoints, read_checkpoint, sealed, unsealed
+from firstorder.run.checkpoint import (
+    PARTS,
+    AtomicCheckpoints,
+    as_trained,
+    read_checkpoint,
+    sealed,
+    unsealed,
+)
 from tests.conftest import ROOT
 
 WRITE_FOR_EVER = """
@@ -112,3 +120,19 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="is not a checkpoint of firstorder, or is") as told:
             read_checkpoint(path)
         assert "\n" not in str(told.value)
+
+
+def test_data_that_lies_elsewhere_now_is_looked_for_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRSTORDER_DATA", "/elsewhere")
+
+    def root_of(then: str, given: str | None) -> str:
+        trained = {"data": {"root": then, "source": {"root": then}}, "logger": {"wandb": None}}
+        asked = {"data": {"root": given}, "logger": {"wandb": None}, "plugins": []}
+        return str(as_trained(OmegaConf.create(asked), trained).data.source.root)
+
+    there, gone = str(tmp_path), str(tmp_path / "gone")
+    assert [root_of(there, None), root_of(gone, None), root_of(gone, "mine")] == [
+        there, "/elsewhere", "mine",
+    ]  # fmt: skip

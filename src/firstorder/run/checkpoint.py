@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -137,9 +138,15 @@ def as_trained(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
         for key in "name", "group":  # in this order: the name is made of the group
             if called := merged.logger.wandb[key]:
                 merged.logger.wandb[key] = called.replace(TRAINED, group_of(trained))
-    if cfg.data.root is not None and "root" in merged.data.source:
-        merged.data.source.root = cfg.data.root
+    if (root := cfg.data.root or moved_root(merged)) and "root" in merged.data.source:
+        merged.data.root = merged.data.source.root = root
     return merged  # type: ignore[return-value]
+
+
+def moved_root(trained: Any) -> str | None:
+    """Return FIRSTORDER_DATA where a run's data.root is no file or folder of this machine."""
+    root = trained.data.get("root")
+    return None if root is None or Path(root).exists() else os.environ.get("FIRSTORDER_DATA")
 
 
 def group_of(trained: dict[str, Any]) -> str:
