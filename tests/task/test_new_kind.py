@@ -6,49 +6,60 @@ from pathlib import Path
 from tests.conftest import Script
 
 STRANGER = '''
-"""Images as functions: a task is a picture, its support pixels as coordinates -> grey (as SIREN fits)."""
+"""Dynamics: a task is a pendulum of unknown length, seen in single steps and asked for its course."""
 
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from firstorder.data.source import Task
 from firstorder.network import predict
-from firstorder.task.base import TaskKind, interval
-from firstorder.task.regression import Regression
+from firstorder.task.base import Example, TaskKind
+
+AHEAD, PAUSE = 10, 0.1
 
 
-class Fields(Regression):
-    """Predict a picture from its coordinates; scored by the peak signal-to-noise ratio in dB."""
+class Course(TaskKind):
+    """Learn the change in one step; scored by how far off `AHEAD` steps of one's own predictions end."""
 
-    protocols = ("psnr",)
-    measure = "psnr"
-    higher_is_better = True
+    protocols = ("course",)
+    measure = "distance"
+    higher_is_better = False
+
+    @staticmethod
+    def criterion(prediction: Tensor, target: Tensor) -> Tensor:
+        return (prediction - target).abs().sum(-1)
 
     def score(self, network: Any, phi: Tensor, tasks: Any) -> dict[str, Tensor]:
-        error = (predict(network, phi, tasks.query_x) - tasks.query_y).square().flatten(1).mean(1)
-        return {"psnr": -10 * error.log10()}
+        state = tasks.query_x
+        for _ in range(AHEAD):
+            state = state + predict(network, phi, state)
+        distance = (state - tasks.query_y).norm(dim=-1).mean(-1)
+        return {"course": torch.where(distance.isfinite(), distance, torch.nan)}
 
     def score_if_diverged(self, tasks: Any) -> float:
-        return -float("inf")
-
-    def summarise(self, scores: dict[str, Tensor]) -> dict[str, Any]:
-        return TaskKind.summarise(self, scores)
+        return float("inf")
 
     def rows(self, summary: dict[str, Any]) -> list[tuple[str, str, int]]:
-        return [("PSNR", f"{summary['psnr']['psnr']:.1f} dB", summary["psnr"]["tasks"])]
+        return [("course", f"{summary['course']['distance']:.2f} off", summary["course"]["tasks"])]
+
+    def draw(self, example: Example) -> Figure:
+        figure = Figure()
+        figure.add_subplot().scatter(*example.task.query_y[0].T)
+        return figure
 
 
-class Ripples:
-    """Draw pictures of rings around a random centre."""
+class Pendulums:
+    """Draw pendulums; a state is (angle, angular velocity)."""
 
-    name, kind, classes, fingerprint = "ripples", Fields(), {}, "rings"
-    input_shape = (2,)
+    name, kind, classes, fingerprint = "pendulums", Course(), {}, "g"
+    input_shape = output_shape = (2,)
 
-    def __init__(self, rings: float = 3.0) -> None:
-        self.rings = rings
+    def __init__(self, longest: float = 2.0) -> None:
+        self.longest = longest
 
     def prepare(self) -> None: ...
 
@@ -57,14 +68,16 @@ class Ripples:
     def draw(
         self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
     ) -> Task:
-        centre = rng.uniform(-0.5, 0.5, 2)
+        pull = 9.8 / rng.uniform(0.5, self.longest)
 
-        def pixels(n: int) -> tuple[np.ndarray, np.ndarray]:
-            x = rng.uniform(-1, 1, (n, 2)).astype(np.float32)
-            grey = np.sin(self.rings * np.linalg.norm(x - centre, axis=1, keepdims=True))
-            return x, grey.astype(np.float32)
+        def after(state: np.ndarray, steps: int) -> np.ndarray:
+            for _ in range(steps):
+                velocity = state[:, 1] - PAUSE * pull * np.sin(state[:, 0])
+                state = np.stack([state[:, 0] + PAUSE * velocity, velocity], 1)
+            return state.astype(np.float32)
 
-        return Task(*pixels(shots), *pixels(query_shots))
+        seen, asked = (rng.uniform(-1, 1, (n, 2)).astype(np.float32) for n in (shots, query_shots))
+        return Task(seen, after(seen, 1) - seen, asked, after(asked, AHEAD))
 '''
 
 YAML = """# @package _global_
@@ -74,25 +87,26 @@ defaults:
 
 data:
   source:
-    _target_: ripples.Ripples
-
-model:
-  inputs: 2
+    _target_: pendulums.Pendulums
 """
 
 
 def test_a_strangers_kind_of_task_trains(script: Script, tmp_path: Path) -> None:
-    (tmp_path / "ripples.py").write_text(STRANGER)
+    (tmp_path / "pendulums.py").write_text(STRANGER)
     (tmp_path / "conf" / "data").mkdir(parents=True)
-    (tmp_path / "conf" / "data" / "ripples.yaml").write_text(YAML)
-    done = script(
-        "train.py", "--config-dir=conf", "data=ripples", "plugins=[ripples]", "trainer.max_steps=30",
-        "eval.tasks=6", "trainer.progress=false", "logger=csv", "eval.monitor_every=10",
-        "hydra.run.dir=run",
-        cwd=tmp_path, PYTHONPATH=str(tmp_path),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "PSNR" in done.stdout
-    test = json.loads((tmp_path / "run" / "results.json").read_text())["test"]
-    assert test["psnr"]["tasks"] == 6
-    assert (tmp_path / "run" / "figures" / "test_episode.png").exists()
+    (tmp_path / "conf" / "data" / "pendulums.yaml").write_text(YAML)
+    distances = []
+    for steps in (0, 100):
+        done = script(
+            "train.py", "--config-dir=conf", "data=pendulums", "plugins=[pendulums]",
+            f"trainer.max_steps={steps}", "eval.tasks=20", "trainer.progress=false", "logger=csv",
+            "eval.monitor_every=0", f"hydra.run.dir={steps}",
+            cwd=tmp_path, PYTHONPATH=str(tmp_path),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "off" in done.stdout
+        test = json.loads((tmp_path / str(steps) / "results.json").read_text())["test"]
+        assert test["course"]["tasks"] == 20
+        assert (tmp_path / str(steps) / "figures" / "test_episode.png").exists()
+        distances.append(test["course"]["distance"])
+    assert distances[1] < distances[0]
