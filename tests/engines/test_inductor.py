@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.func import grad, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from firstorder.algo.base import Context
 from firstorder.algo.meta_sgd import MetaSGD
@@ -18,6 +19,7 @@ from firstorder.inner_loop import Batch, adapt, step
 from firstorder.inner_optimizer import SGD, Adam, State
 from firstorder.model import MLP
 from firstorder.model.layers import SameConv2d
+from firstorder.model.pixelcnn import MaskedConv2d
 from firstorder.network import Network
 from firstorder.second_order import recorded_step, step_vjp
 from firstorder.task.classification import cross_entropy
@@ -32,7 +34,8 @@ def network() -> Network:
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(4, track_running_stats=False)
     conv = SameConv2d(1, 4, stride=2, bias=False), SameConv2d(4, 4, stride=1, bias=False)
-    pixel = nn.Conv2d(4, 2, kernel_size=1)
+    conv[1].requires_grad_(False)
+    pixel = MaskedConv2d(4, 2, 1, sees_itself=True)  # it has a buffer
     layers = conv[0], norm, nn.ReLU(), conv[1], pixel, nn.Flatten(), nn.Linear(32, 3)
     return Network(nn.Sequential(*layers))
 
@@ -96,6 +99,22 @@ def test_the_product_of_maml_is_compiled_with_what_an_optimiser_learns(
     found = rule.meta_gradient(*arguments).direction
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
     assert len(list(tmp_path.rglob("*.pt2"))) == 2
+
+
+def test_what_is_compiled_in_counts_for_what_is_kept() -> None:
+    """Networks that differ in nothing but frozen weights or a mask are not taken for one."""
+
+    def identity_of(weight: float, mask: float) -> str:
+        layer = nn.Linear(1, 1).requires_grad_(False)
+        nn.init.constant_(layer.weight, weight)
+        nn.init.zeros_(layer.bias)
+        layer.register_buffer("mask", torch.tensor([mask]))
+        graph = make_fx(lambda x: layer(x * layer.mask))(torch.ones(1))
+        return compilation.identity(graph, [torch.ones(1)])
+
+    names = [identity_of(*both) for both in ((1, 1), (2, 1), (1, 0), (1, 1))]
+    assert len(set(names)) == 3
+    assert names[0] == names[3]
 
 
 def test_a_step_inside_grad_or_vmap_runs_as_written() -> None:

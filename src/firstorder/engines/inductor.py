@@ -100,16 +100,22 @@ def build(graph: torch.fx.GraphModule, tensors: list[Tensor], path: Path) -> Non
 
 
 def identity(graph: torch.fx.GraphModule, tensors: list[Tensor]) -> str:
-    """Digest what a library depends on: the graph, the shapes, torch, the processor, its threads."""
-    assert not list(graph.buffers()), "a step has no tensors but its arguments"
+    """Digest what a library depends on: the graph, the shapes, torch, the processor, its threads.
+
+    Frozen weights and masks are compiled in, so their values count too.
+    """
+    constants = [t.detach() for t in (*graph.parameters(), *graph.buffers())]
     parts = [
         graph.code,
-        [(t.shape, t.dtype, t.device) for t in tensors],
+        [(t.shape, t.dtype, t.device) for t in (*tensors, *constants)],
         torch.__version__,
         processor(),
         torch.get_num_threads(),
     ]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(repr(parts).encode())
+    for constant in constants:
+        digest.update(constant.cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def is_worthwhile(setting: str, inner_steps: int) -> bool:
