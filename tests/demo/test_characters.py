@@ -13,7 +13,7 @@ from firstorder.engines.build import has_compiler
 from firstorder.engines.native import NativeSteps
 from tests.conftest import ROOT
 
-CHECKPOINT = ROOT / "docs" / "results" / "checkpoints" / "table2_5way_seed0_unfinished.ckpt"
+CHECKPOINT = ROOT / "docs" / "results" / "checkpoints" / "table2_5way_seed0.ckpt"
 AS_TRAINED = {"inner_steps": None, "inner_batch_size": None, "inner_lr": None}
 BUDGET = 0.2  # seconds of a processor's time: a page that answers later feels slow
 

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT, Script
 from tests.demo.conftest import Hand
 
-CHECKPOINT = ROOT / "docs" / "results" / "checkpoints" / "table2_5way_seed0_unfinished.ckpt"
+CHECKPOINT = ROOT / "docs" / "results" / "checkpoints" / "table2_5way_seed0.ckpt"
 CROSS = [[(0.2, 0.2), (0.5, 0.5), (0.8, 0.8)], [(0.8, 0.2), (0.5, 0.5), (0.2, 0.8)]]
 RING = [
     [(0.5, 0.2), (0.75, 0.35), (0.75, 0.65), (0.5, 0.8), (0.25, 0.65), (0.25, 0.35), (0.5, 0.2)]
