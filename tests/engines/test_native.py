@@ -31,7 +31,7 @@ SIZES: dict[str, tuple[int, dict[str, Any]]] = {  # images, and the network's ar
     ),
     "an odd pool": (3, {"num_classes": 2, "image_size": 21, "filters": 48, "downsample": "pool"}),
 }  # fmt: skip
-OPTIMIZERS = [SGD(0.5), Adam(1e-3), Adam(1e-3, beta1=0.5)]
+OPTIMIZERS = [SGD(0.5), Adam(1e-3), Adam(1e-3, beta1=0.5), Adam(1e-3, weight_decay=0.01)]
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def doubled(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["sgd", "adam", "momentum"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["sgd", "adam", "momentum", "decay"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_a_step_is_the_step_as_written(
     steps: NativeSteps, size: str, optimizer: InnerOptimizer, reduction: str
@@ -127,10 +127,11 @@ def test_a_step_on_many_tasks_is_a_step_on_each(steps: NativeSteps, threads: int
     torch.testing.assert_close(found.loss, sum(e.loss for e in each))
 
 
-def test_adapting_is_one_step_after_the_other(steps: NativeSteps) -> None:
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+def test_adapting_is_one_step_after_the_other(steps: NativeSteps, weight_decay: float) -> None:
     """To the bit, though several steps of a task are taken in one go, and the state flows on."""
     loss, phi, (x, y) = problem("an odd stride")
-    adam = Adam(1e-3)
+    adam = Adam(1e-3, weight_decay=weight_decay)
     start = repeat_for_tasks((phi,), 3)[0], repeat_for_tasks(moments(adam, phi), 3)
     batches = [(torch.rand(3, *x.shape), y.expand(3, -1)) for _ in range(AT_ONCE + 3)]
     set_engines(steps)

@@ -8,6 +8,7 @@ every size. Anything else is not covered, and left to others.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from inspect import unwrap
 from itertools import islice
 from typing import Any
@@ -108,11 +109,26 @@ class NativeSteps:
         self, loss: Any, optimizer: Any, phi: Tensor, state: State, batches: Sequence[Batch]
     ) -> Step | None:
         """Take a few steps; None where they are not covered."""
-        is_covered = type(optimizer) in (SGD, Adam) and not optimizer.weight_decay
-        plan = self._plan_of(loss, phi, batches, state[:2]) if is_covered else None
+        if type(optimizer) not in (SGD, Adam):
+            return None
+        if optimizer.weight_decay:
+            return self._shrinking_steps(loss, optimizer, phi, state, batches)
+        plan = self._plan_of(loss, phi, batches, state[:2])
         last_step = plan.steps(loss, optimizer, phi, state, batches) if plan else None
         self.taken += len(batches) if last_step else 0
         return last_step
+
+    def _shrinking_steps(
+        self, loss: Any, optimizer: Any, phi: Tensor, state: State, batches: Sequence[Batch]
+    ) -> Step | None:
+        """Take steps with weight decay: one without it from the shrunk weights, then the next."""
+        taken, plain = None, replace(optimizer, weight_decay=0.0)
+        for batch in batches:
+            taken = self._steps(loss, plain, optimizer.before_gradient(phi), state, [batch])
+            if taken is None:
+                return None
+            phi, state = taken.phi, taken.state
+        return taken
 
     def _plan_of(
         self, loss: Any, phi: Tensor, batches: Sequence[Batch], vectors: Sequence[Tensor]
