@@ -51,7 +51,7 @@ struct Barrier {
 // The step of one task by a team: microseconds of the longest parts, and how many barriers.
 static std::pair<double, int> run(int n, int channels, int side, int filters, int stride, int pool,
                                   int ways, int size) {
-  Plan* plan = make_plan(n, channels, side, filters, 4, stride, pool, ways, 1e-3f, size);
+  Plan* plan = make_plan(n, channels, side, filters, 4, stride, pool, ways, 1e-3f, 0, size);
   plan->spaces.push_back(make_space(*plan));
   Space& space = plan->spaces[0];
   Numbers phi(plan->size), x((size_t)n * channels * side * side), made(plan->size);

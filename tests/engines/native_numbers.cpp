@@ -27,7 +27,7 @@ struct Net {
 // Three steps of Adam on two tasks, then a prediction: how far the weights moved, and the outputs.
 static Numbers run(Net net, int threads) {
   Plan* plan = make_plan(net.n, net.channels, net.side, net.filters, 4, net.stride, net.pool,
-                         net.ways, 1e-3f, threads);
+                         net.ways, 1e-3f, 0, threads);
   const int tasks = 2, d = plan->size;
   state = 1;
   Numbers phi = drawn((size_t)tasks * d, -0.1f, 0.1f), m((size_t)tasks * d), v((size_t)tasks * d);

@@ -1,6 +1,7 @@
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,8 @@ def test_a_loss_that_is_not_covered_runs_as_written(unused: NativeSteps) -> None
     twice = Twice(loss.network, cross_entropy, "sum")
     expected = step(twice, SGD(0.1), phi, (), batch)
     assert network_of(SumOverTasks(loss)) is loss.network
-    assert network_of(TaskLoss(loss.network, squared_error, "sum")) is None
+    for criterion in (squared_error, partial(cross_entropy, target=batch[1])):
+        assert network_of(TaskLoss(loss.network, criterion, "sum")) is None
     set_engines(unused)
     assert torch.equal(step(twice, SGD(0.1), phi, (), batch).phi, expected.phi)
 
@@ -314,7 +316,7 @@ def test_parameters_are_those_of_python(engine: NativeSteps) -> None:
     module = Conv4(3)
     module.register_parameter("scale", nn.Parameter(torch.ones(1)))
     with pytest.raises(RuntimeError, match="does not compute this network"):
-        library.Plan(build_library(), module, torch.rand(3, 1, 28, 28))
+        library.Plan(build_library(), module, torch.rand(3, 1, 28, 28), 0.0)
 
 
 @pytest.mark.parametrize("change", [{"pool": 3}, {"stride": 3}, {"filters": 10}, {"n": 0}])
@@ -324,8 +326,8 @@ def test_a_plan_that_does_not_fit_is_refused(change: dict[str, int]) -> None:
         "n": 3, "channels": 1, "side": 28, "filters": 64, "blocks": 4, "stride": 1, "pool": 2, "ways": 3,
     }  # fmt: skip
     make = build_library().make_plan
-    assert make(*(sizes | change).values(), 1e-3, 1) is None
-    plan = make(*sizes.values(), 1e-3, 1)
+    assert make(*(sizes | change).values(), 1e-3, 0, 1) is None
+    plan = make(*sizes.values(), 1e-3, 0, 1)
     assert plan
     build_library().drop_plan(plan)
 

@@ -1,6 +1,7 @@
 """Gradients, Hessians times vectors and Adam's derivative in C++, against the same as written."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from firstorder.engines.native import NativeSteps
 from firstorder.inner_loop import Loss, gradient_and_value, repeat_for_tasks, update
 from firstorder.inner_optimizer import Adam, AdamState
 from firstorder.second_order import Point, hessian_vector, update_vjp
+from firstorder.task.classification import Classification
 from firstorder.task.loss import SumOverTasks
 from tests.engines.test_native import SIZES, doubled, moments, problem
 
@@ -37,9 +39,12 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_derivatives_are_those_of_autograd(engine: NativeSteps, size: str, reduction: str) -> None:
+@pytest.mark.parametrize(("reduction", "smoothing"), [("sum", 0.0), ("mean", 0.0), ("sum", 0.3)])
+def test_derivatives_are_those_of_autograd(
+    engine: NativeSteps, size: str, reduction: str, smoothing: float
+) -> None:
     loss, phi, batch = problem(size, reduction)
+    loss = replace(loss, criterion=Classification().smoothed(smoothing))
     vector, before = torch.randn_like(phi), engine.taken
     gradient, value = gradient_and_value(loss, *doubled((phi, batch)))
     product = hessian_vector(loss, *doubled((phi, batch, vector)))

@@ -9,6 +9,7 @@ every size. Anything else is not covered, and left to others.
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from inspect import unwrap
 from itertools import islice
 from typing import Any
@@ -134,15 +135,21 @@ class NativeSteps:
         self, loss: Any, phi: Tensor, batches: Sequence[Batch], vectors: Sequence[Tensor]
     ) -> Plan | None:
         """Return the plan for a loss of mini-batches, with vectors beside phi; None if not covered."""
-        network = network_of(loss)
-        plan = self._plan(network, phi, *vectors, xs=[x for x, _ in batches]) if network else None
+        network, xs, plan = network_of(loss), [x for x, _ in batches], None
+        if network:
+            plan = self._plan(network, phi, *vectors, xs=xs, smoothing=smoothing_of(loss))
         labels = all(y.dtype == torch.int64 and y.shape == x.shape[:-3] for x, y in batches)
         dims = 2 if type(loss) is SumOverTasks else 1
         is_covered = labels and phi.dim() == dims and all(v.shape == phi.shape for v in vectors)
         return plan if is_covered else None
 
     def _plan(
-        self, network: Network, phi: Tensor, *vectors: Tensor, xs: Sequence[Tensor]
+        self,
+        network: Network,
+        phi: Tensor,
+        *vectors: Tensor,
+        xs: Sequence[Tensor],
+        smoothing: float = 0.0,
     ) -> Plan | None:
         """Return the plan for mini-batches like xs, all of one size; None where it is not covered."""
         tensors = (phi, *vectors, *xs)
@@ -155,9 +162,9 @@ class NativeSteps:
             or not self.is_built()
         ):
             return None
-        key = network, phi.shape[-1], xs[0].shape[-4:], torch.get_num_threads()
+        key = network, phi.shape[-1], xs[0].shape[-4:], smoothing, torch.get_num_threads()
         if key not in self._plans:
-            self._plans[key] = Plan(build_library(), network.module, xs[0])
+            self._plans[key] = Plan(build_library(), network.module, xs[0], smoothing)
         plan = self._plans[key]
         fits = plan.covers and (*xs[0].shape[:-4], plan.size) == phi.shape
         return plan if fits else None
@@ -184,8 +191,20 @@ class NativeSteps:
 def network_of(loss: Any) -> Network | None:
     """Return the network whose cross entropy this is, of one task or of many; else None."""
     loss = loss.loss if type(loss) is SumOverTasks else loss
-    is_covered = type(loss) is TaskLoss and loss.criterion is cross_entropy
+    is_covered = type(loss) is TaskLoss and unsmoothed(loss.criterion) is cross_entropy
     return loss.network if is_covered else None
+
+
+def smoothing_of(loss: Any) -> float:
+    """Return the share of a label that a loss spreads over all classes, 0 where it spreads none."""
+    criterion = getattr(getattr(loss, "loss", loss), "criterion", None)
+    return criterion.keywords["label_smoothing"] if isinstance(criterion, partial) else 0.0
+
+
+def unsmoothed(criterion: Any) -> Any:
+    """Return what a criterion is without `label_smoothing`, itself where it has other settings."""
+    is_smoothed = isinstance(criterion, partial) and [*criterion.keywords] == ["label_smoothing"]
+    return criterion.func if is_smoothed and not criterion.args else criterion
 
 
 def is_published(network: Network) -> bool:

@@ -85,7 +85,9 @@ class Plan:
         size: d, the number of weights.
     """
 
-    def __init__(self, library: ctypes.CDLL, module: nn.Module, x: Tensor) -> None:
+    def __init__(
+        self, library: ctypes.CDLL, module: nn.Module, x: Tensor, smoothing: float
+    ) -> None:
         assert isinstance(module, Conv4)
         self.library, self.ways, self.lock = library, module.head.out_features, Lock()
         self.n, channels, height, width = x.shape[-4:]
@@ -103,7 +105,7 @@ class Plan:
         if self.covers:
             self.pointer = library.make_plan(
                 self.n, channels, height, module.filters, module.blocks, stride, window, self.ways,
-                EPSILON, torch.get_num_threads(),
+                EPSILON, smoothing, torch.get_num_threads(),
             )  # fmt: skip
             if not self.pointer or library.plan_size(self.pointer) != self.size:
                 raise RuntimeError("step.cpp does not compute this network, though it should")
@@ -228,7 +230,7 @@ def build_library() -> ctypes.CDLL:
     except OSError as error:
         raise ValueError(f"{path} is damaged, delete it: {error}") from None
     library.make_plan.restype = c_void_p
-    library.make_plan.argtypes = [*[c_int] * 8, c_float, c_int]
+    library.make_plan.argtypes = [*[c_int] * 8, c_float, c_float, c_int]
     library.plan_size.argtypes = [c_void_p]
     library.drop_plan.argtypes = [c_void_p]
     library.drop_plan.restype = None

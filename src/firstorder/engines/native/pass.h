@@ -238,16 +238,23 @@ struct Pass {
     }
   }
 
+  // What an image's probability of a class is held against: its label, some of it spread over all.
+  float target(int w, int64_t label) const {
+    return plan.smoothing / plan.ways + (w == label ? 1 - plan.smoothing : 0);
+  }
+
   // The cross entropy of an image; its gradient takes the place of the logits, and goes on to the
   // features.
   void differentiate(int image, int64_t label, float weight) const {
     float *logits = logits_of(image), *dout = dout_of(image);
     const float most = *std::max_element(logits, logits + plan.ways);
-    float total = 0;
+    float total = 0, hit = (1 - plan.smoothing) * logits[label];
     for (int w = 0; w < plan.ways; w++) total += std::exp(logits[w] - most);
-    s.losses[image] = weight * (std::log(total) + most - logits[label]);
+    if (plan.smoothing > 0)
+      hit += plan.smoothing / plan.ways * std::accumulate(logits, logits + plan.ways, 0.f);
+    s.losses[image] = weight * (std::log(total) + most - hit);
     for (int w = 0; w < plan.ways; w++)
-      logits[w] = weight * (std::exp(logits[w] - most) / total - (w == label));
+      logits[w] = weight * (std::exp(logits[w] - most) / total - target(w, label));
     for (int f = 0; f < plan.flat; f += LANES) {
       vec sum{};
       for (int w = 0; w < plan.ways; w++)

@@ -86,7 +86,7 @@ struct Space {  // what one team of threads writes to; the zeros around images s
 
 struct Plan {
   int n, ways, threads, size, flat, head_at, bias_at, dout_size, scratch_size;
-  float eps;
+  float eps, smoothing;  // of batch norm; of labels
   std::vector<Block> blocks;
   std::vector<Space> spaces, tangents;  // those of Hessians only where they are asked for
 };

@@ -116,12 +116,13 @@ int plan_size(const Plan* plan) { return plan->size; }
 
 // Null where this is not a network that the code below computes.
 Plan* make_plan(int n, int channels, int side, int filters, int blocks, int stride, int pool,
-                int ways, float eps, int threads) {
+                int ways, float eps, float smoothing, int threads) {
   if (std::min({n, channels, side, filters, blocks, ways, threads}) < 1 || filters % LANES ||
       stride < 1 || stride > 2 || pool < 1 || pool > 2)
     return nullptr;
   auto plan = std::make_unique<Plan>();
-  plan->n = n, plan->ways = ways, plan->eps = eps, plan->threads = threads, plan->size = 0;
+  plan->n = n, plan->ways = ways, plan->threads = threads, plan->size = 0;
+  plan->eps = eps, plan->smoothing = smoothing;
   plan->dout_size = plan->scratch_size = 0;
   for (int i = 0; i < blocks; i++) {
     plan->blocks.push_back(make_block(channels, filters, stride, pool, side, plan->size));

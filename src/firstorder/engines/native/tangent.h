@@ -177,11 +177,11 @@ struct Tangent {
     }
   }
 
-  // After p.differentiate, which left weight (probability - is label) in its logits.
+  // After p.differentiate, which left weight (probability - target) in its logits.
   void differentiate(int image, int64_t label, float weight) const {
     float *logits = logits_of(image), *dout = dout_of(image), mean = 0;
     const float* gradient = p.logits_of(image);
-    const auto probability = [=](int w) { return gradient[w] / weight + (w == label); };
+    const auto probability = [=](int w) { return gradient[w] / weight + p.target(w, label); };
     for (int w = 0; w < plan.ways; w++) mean += probability(w) * logits[w];
     for (int w = 0; w < plan.ways; w++) logits[w] = weight * probability(w) * (logits[w] - mean);
     for (int f = 0; f < plan.flat; f += LANES) {
