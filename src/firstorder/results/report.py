@@ -53,7 +53,7 @@ def write_report(settings: ReportSettings) -> FoundRuns:
         *(write_table(artefact, groups, runs, out) for artefact in TABLES),
         compared,
         findings,
-        *analysis_sections(groups, paths, drawn),
+        *analysis_sections(groups, runs, paths, drawn),
         *(
             figure_section(artefact, groups, runs, drawn, settings.smoothing)
             for artefact in FIGURES
@@ -84,13 +84,15 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     table.convert_dtypes().to_csv(path, index=False, lineterminator="\n", float_format="%.8g")
 
 
-def analysis_sections(groups: pd.DataFrame, paths: Sequence[Path], folder: Path) -> list[Section]:
+def analysis_sections(
+    groups: pd.DataFrame, runs: dict[str, RunRecord], paths: Sequence[Path], folder: Path
+) -> list[Section]:
     """Return the sections of Figures 1 and 2, which analyses draw."""
     waves = copy_analyses(paths, "SineWave", folder / "figure1")
     manifolds = copy_analyses(paths, "Manifolds", folder / "figure2")
     text = [] if manifolds else ["Not run: `python src/analyze.py analysis=manifolds`."]
     second = Section("Figure 2: manifolds of solutions", text, pictures=manifolds)
-    return [sine_wave_section(groups, waves), second]
+    return [sine_wave_section(groups, runs, waves), second]
 
 
 def figure_section(

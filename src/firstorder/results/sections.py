@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from firstorder.results.cells import NOT_RUN, cells, place, reduced_cells
+from firstorder.results.cells import NOT_RUN, cells, place, reduced_cells, unlike
 from firstorder.results.comparisons import compare_runs, table_comparisons
 from firstorder.results.findings import findings
 from firstorder.results.page import Picture, Section
@@ -115,14 +115,17 @@ def findings_section(groups: pd.DataFrame, runs: Runs) -> tuple[Section, pd.Data
     return section, table
 
 
-def sine_wave_section(groups: pd.DataFrame, pictures: list[Picture]) -> Section:
+def sine_wave_section(groups: pd.DataFrame, runs: Runs, pictures: list[Picture]) -> Section:
     """Show Figure 1, and what the runs on sine waves came to, best first."""
     section = Section("Figure 1: sine waves", pictures=pictures)
     if not pictures:
         section.text = [f"The figure was {NOT_RUN}: `python src/analyze.py analysis=sine_wave`."]
     placed = place(groups, *SINE_WAVES).sort_values(["mean", "group"])
     if len(placed):
-        section.tables = [("Error on test waves after fine-tuning", in_short(placed))]
+        alike = dict(list(placed.groupby("series")))
+        differs = [unlike(g, alike[g["series"]], runs) or "-" for g in placed.to_dict("records")]
+        lines = in_short(placed).assign(**{"differs in": differs})
+        section.tables = [("Error on test waves after fine-tuning", lines)]
     return section
 
 
