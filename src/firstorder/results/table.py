@@ -104,8 +104,9 @@ def rows_of(run: RunRecord) -> Iterator[dict[str, Any]]:
 
 def differing(settings: Sequence[Mapping[str, Any]], runs: Sequence[RunRecord]) -> pd.DataFrame:
     """Return the settings that are not alike in all runs, a row a run; columns of one type each."""
-    frame = pd.DataFrame(settings, index=pd.Index([run.name for run in runs], name="run"))
-    frame = frame.astype(object).where(frame.notna(), None)
+    names = pd.Index([run.name for run in runs], name="run")
+    frame = pd.DataFrame(settings, index=names, dtype=object)  # whole numbers stay whole
+    frame = frame.where(frame.notna(), None)
     unlike = [c for c in sorted(frame) if frame[c].map(repr).nunique() > 1]
     columns = {c: frame[c] if is_numeric(frame[c]) else frame[c].map(text_of) for c in unlike}
     return pd.DataFrame(columns, index=frame.index).rename(columns=lambda key: f"{SETTING}{key}")
