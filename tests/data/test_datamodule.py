@@ -2,6 +2,7 @@ import logging
 from collections.abc import Sequence
 
 import pytest
+import torch
 
 from firstorder.algo import Reptile
 from firstorder.algo.evaluation import EvaluationSettings
@@ -116,3 +117,16 @@ def test_a_size_that_cannot_be_met_fails_at_the_start(settings: dict[str, int], 
 
 def test_a_sine_wave_needs_no_preparation() -> None:
     assert opened(module(Sinusoid(), ways=1)).test_sampler()[0].support_x.shape == (3, 1)
+
+
+def test_images_are_changed_at_random_in_training_alone() -> None:
+    """Not where training classes are evaluated, so that a gap is one between classes."""
+    plain, augmented = (
+        opened(module(NoValidation(augment=names))) for names in ((), ("flip", "crop", "colour"))
+    )
+    assert torch.equal(
+        plain.monitor_sampler()[0].support_x, augmented.monitor_sampler()[0].support_x
+    )
+    assert plain.training_sampler()[0].support_x.shape == (8, 1, 4, 4)
+    changed = augmented.training_sampler()[0].support_x
+    assert not torch.equal(plain.training_sampler()[0].support_x, changed)

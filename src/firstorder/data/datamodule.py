@@ -9,6 +9,7 @@ from lightning import LightningDataModule
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data.images.resident import OnDevice, ResidentImages, resident
+from firstorder.data.images.source import ImageSource
 from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeLoader, EpisodeSampler, MetaBatches
 from firstorder.data.source import TaskSource
 from firstorder.task.episode import Episode
@@ -141,9 +142,10 @@ class EpisodeDataModule(LightningDataModule):
         return self._evaluation_sampler(self.test_split, TEST)
 
     def _evaluation_sampler(self, split: str, stream: int) -> EpisodeSampler:
-        settings = self.evaluation
+        settings, source = self.evaluation, self.source
+        plain = source.unaugmented() if isinstance(source, ImageSource) else source
         return EpisodeSampler(
-            source=self.source, split=split, stream=stream, seed=self.seed, ways=self.ways,
+            source=plain, split=split, stream=stream, seed=self.seed, ways=self.ways,
             shots=self.shots, query_shots=settings.query_shots,
             steps=settings.inner_steps, batch_size=settings.inner_batch_size,
             size_settings="data.shots or eval.query_shots",

@@ -3,8 +3,10 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -164,6 +166,15 @@ class ImageSource(ABC):
         """Draw one task, see `Split.draw`; a size that is new is checked first."""
         self._check_new(split, ways, shots, query_shots)
         return self._splits[split].draw(self._opened().pixels, rng, ways, shots, query_shots)
+
+    def unaugmented(self) -> Self:
+        """Return the same images, opened, without random changes: evaluation wants them as they are."""
+        plain = copy(self)
+        plain.augmentations = ()
+        plain._splits = {
+            name: replace(split, augmentations=()) for name, split in self._splits.items()
+        }
+        return plain
 
     def draw_places(
         self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
