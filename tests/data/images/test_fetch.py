@@ -53,8 +53,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "damage":
             content = content[:-1] + b"?"
         end = len(content) // 2 if fault in ("truncate", "stall") else len(content)
+        self.server.served += end - start  # before the client can have read it all
         self.wfile.write(content[start:end])
-        self.server.served += end - start
         if fault == "stall":
             time.sleep(1)
         self.close_connection = True
