@@ -121,9 +121,7 @@ def told_apart(table: pd.DataFrame) -> pd.DataFrame:
     settings = [name for name in groups if name.startswith(SETTING)]
     found, apart = pd.DataFrame(index=groups.index), 1
     for name in sorted(settings, key=lambda name: not name.endswith(CLASS)):
-        texts = [
-            "" if pd.isna(v) else f"{v:g}" if isinstance(v, float) else str(v) for v in groups[name]
-        ]
+        texts = ["" if pd.isna(value) else str(value) for value in groups[name]]
         if name.endswith(CLASS):
             texts = [text.rpartition(".")[2] for text in texts]
         wider = found.assign(**{name.removeprefix(SETTING).removesuffix(CLASS): texts})

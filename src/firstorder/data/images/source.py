@@ -169,6 +169,8 @@ class ImageSource(ABC):
 
     def unaugmented(self) -> Self:
         """Return the same images, opened, without random changes: evaluation wants them as they are."""
+        if not self.augmentations:
+            return self
         plain = copy(self)
         plain.augmentations = ()
         plain._splits = {
