@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from firstorder.engine import set_engines
-from firstorder.engines.native import AT_ONCE, NativeSteps, library, network_of
+from firstorder.engines.native import AT_ONCE, NativeSteps, library
+from firstorder.engines.native.covered import network_of
 from firstorder.engines.native.library import build_library
 from firstorder.inner_loop import adapt, repeat_for_tasks, step, trajectory
 from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer

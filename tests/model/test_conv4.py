@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from firstorder.engines.native import is_published
+from firstorder.engines.native.covered import is_published
 from firstorder.model import Conv4
 from firstorder.model.layers import SameConv2d, same_padding
 from firstorder.network import Network
