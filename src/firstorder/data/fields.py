@@ -1,70 +1,39 @@
 """Pictures as functions of their coordinates: a task is one image of a data set of images."""
 
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
-from firstorder.data.image_sets import ImageSet, image_set
+from firstorder.data.image_sets import TasksOfImages
 from firstorder.data.source import Task, TaskSizeError
-from firstorder.settings import NO_OPTIONS, Filename, Options, checked
 from firstorder.task.base import TaskKind
 from firstorder.task.field import Field
 
 
-class Fields:
+class Fields(TasksOfImages):
     """Draw tasks (x, y) -> shade or colour, in the split of the classes that the images belong to.
 
     Coordinates are the centres of pixels in [-1, 1] x [-1, 1], y down; values are in [0, 1]. Shots are
     pixels of one image, drawn without replacement. The query points are other pixels in training; in
     evaluation they are as many of all pixels, and the whole image row by row where all are asked for.
 
-    Args:
-        images, root, mirror, options: the data set, see `firstorder.data.image_sets`.
-
-    Raises:
-        ValueError: the data set refuses its settings.
+    Its arguments are those of `TasksOfImages`.
     """
 
     name: ClassVar[str] = "fields"
     kind: ClassVar[TaskKind] = Field()
-
-    @checked("data.source")
-    def __init__(
-        self,
-        images: ImageSet = "glyphs",
-        *,
-        root: Filename = "data",
-        mirror: Filename | None = None,
-        options: Options = NO_OPTIONS,
-    ) -> None:
-        self.images = image_set(images, root, mirror, options)
-        assert self.images.input_shape is not None
-        self.channels, self.height, self.width = self.images.input_shape
-        self.input_shape, self.output_shape = (2,), (self.channels,)
-        self.grid = pixel_centres(self.height, self.width)
+    input_shape: ClassVar[tuple[int, ...]] = (2,)
 
     @property
-    def fingerprint(self) -> str:
-        """The images' own."""
-        return self.images.fingerprint
+    def output_shape(self) -> tuple[int, ...]:
+        """The channels."""
+        return self.shape[:1]
 
-    @property
-    def classes(self) -> dict[str, int]:
-        """The classes that the images of each split belong to."""
-        return self.images.classes
-
-    @property
-    def pixels(self) -> int:
-        """The number of points of a field."""
-        return len(self.grid)
-
-    def prepare(self) -> None:
-        """Fetch the images and build their cache."""
-        self.images.prepare()
-
-    def setup(self) -> None:
-        """Open the images' cache."""
-        self.images.setup()
+    @cached_property
+    def grid(self) -> np.ndarray:
+        """Where the pixels lie, row by row."""
+        return pixel_centres(*self.shape[1:])
 
     def draw(
         self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
@@ -80,7 +49,7 @@ class Fields:
                 " eval.query_shots"
             )
         (image,), *_ = self.images.draw(split, rng, 1, 1, 0)
-        values = image.reshape(self.channels, most).T.astype(np.float32) / 255
+        values = image.reshape(len(image), most).T.astype(np.float32) / 255
         order = rng.permutation(most)
         support, query = order[:shots], order[most - query_shots :]
         if is_whole:

@@ -8,7 +8,7 @@ from firstorder.data.imagefolder import ImageFolder
 from firstorder.data.images.source import ImageSource
 from firstorder.data.miniimagenet import MiniImageNet
 from firstorder.data.omniglot import Omniglot
-from firstorder.settings import Options
+from firstorder.settings import NO_OPTIONS, Filename, Options, checked
 
 ImageSet = Literal["cifarfs", "glyphs", "imagefolder", "miniimagenet", "omniglot"]
 SETS: dict[str, type[ImageSource]] = {
@@ -19,11 +19,7 @@ SETS: dict[str, type[ImageSource]] = {
 def image_set(name: ImageSet, root: str, mirror: str | None, options: Options) -> ImageSource:
     """Return a data set of images that says the size of its images.
 
-    Args:
-        name: which one; imagefolder is a folder of your own.
-        root: where it lies; glyphs lie nowhere.
-        mirror: where it is fetched from.
-        options: its further settings, such as {image_size: 16}.
+    See `TasksOfImages` for the arguments.
 
     Raises:
         ValueError: it refuses its settings.
@@ -37,3 +33,59 @@ def image_set(name: ImageSet, root: str, mirror: str | None, options: Options) -
         raise ValueError(
             f"data.source.options={dict(options)} does not go with data.source.images={name}: {error}"
         ) from None
+
+
+class TasksOfImages:
+    """Hold the data set of images that a source makes its tasks of.
+
+    Args:
+        images: the data set; imagefolder is a folder of your own.
+        root: where it lies; glyphs lie nowhere.
+        mirror: where it is fetched from.
+        options: its further settings, such as {image_size: 16}.
+
+    Attributes:
+        shape: of an image, (channels, height, width).
+
+    Raises:
+        ValueError: the data set refuses its settings, or does not suit such tasks.
+    """
+
+    @checked("data.source")
+    def __init__(
+        self,
+        images: ImageSet = "glyphs",
+        *,
+        root: Filename = "data",
+        mirror: Filename | None = None,
+        options: Options = NO_OPTIONS,
+    ) -> None:
+        self.images = image_set(images, root, mirror, options)
+        assert self.images.input_shape is not None
+        self.shape = self.images.input_shape
+        self.must_suit()
+
+    def must_suit(self) -> None:
+        """Make sure that such tasks can be made of these images.
+
+        Raises:
+            ValueError: they cannot.
+        """
+
+    @property
+    def fingerprint(self) -> str:
+        """The images' own."""
+        return self.images.fingerprint
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """The classes that the images of each split belong to."""
+        return self.images.classes
+
+    def prepare(self) -> None:
+        """Fetch the images and build their cache."""
+        self.images.prepare()
+
+    def setup(self) -> None:
+        """Open the images' cache."""
+        self.images.setup()

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from firstorder.data.sinusoid import draw_points
 from firstorder.data.source import Task
 from firstorder.settings import Count, check_fields
 from firstorder.task.base import TaskKind
@@ -52,11 +53,7 @@ class Signals:
             raise ValueError(f"data.ways={ways}: a signal is one function, set data.ways=1")
         j = np.arange(1, self.waves + 1)
         height, phase = rng.standard_normal(self.waves) / j, rng.uniform(0, 2 * np.pi, self.waves)
-        x = rng.uniform(-1, 1, (shots, 1)).astype(np.float32)
-        if split == "train":
-            query_x = rng.uniform(-1, 1, (query_shots, 1)).astype(np.float32)
-        else:
-            query_x = np.linspace(-1, 1, query_shots, dtype=np.float32)[:, None]
+        x, query_x = draw_points(rng, 1.0, split, shots, query_shots)
 
         def wave(x: np.ndarray) -> np.ndarray:
             return np.asarray((height * np.sin(np.pi * j * x + phase)).sum(1, keepdims=True))

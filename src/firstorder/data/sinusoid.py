@@ -38,13 +38,24 @@ class Sinusoid:
         if ways != 1:
             raise ValueError(f"data.ways={ways}: a sine wave is one function, set data.ways=1")
         amplitude, phase = rng.uniform(0.1, 5.0), rng.uniform(0.0, 2 * np.pi)
-        support_x = rng.uniform(-5.0, 5.0, (shots, 1)).astype(np.float32)
-        if split == "train":
-            query_x = rng.uniform(-5.0, 5.0, (query_shots, 1)).astype(np.float32)
-        else:
-            query_x = np.linspace(-5.0, 5.0, query_shots, dtype=np.float32)[:, None]
+        support_x, query_x = draw_points(rng, 5.0, split, shots, query_shots)
 
         def wave(x: np.ndarray) -> np.ndarray:
             return (amplitude * np.sin(x + phase)).astype(np.float32)
 
         return Task(support_x, wave(support_x), query_x, wave(query_x))
+
+
+def draw_points(
+    rng: np.random.Generator, end: float, split: str, shots: int, query_shots: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw x ~ U[-end, end]: (shots, 1) support and (query_shots, 1) query points.
+
+    Query points are drawn in training, and equally spaced in evaluation.
+    """
+    support_x = rng.uniform(-end, end, (shots, 1)).astype(np.float32)
+    if split == "train":
+        query_x = rng.uniform(-end, end, (query_shots, 1)).astype(np.float32)
+    else:
+        query_x = np.linspace(-end, end, query_shots, dtype=np.float32)[:, None]
+    return support_x, query_x
