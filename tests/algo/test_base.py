@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from firstorder.algo import Reptile
-from firstorder.algo.base import Context, MetaAlgorithm, minibatches
+from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.data.minibatches import cycle_minibatches
 from firstorder.inner_loop import Batch, Loss
 from firstorder.inner_optimizer import State
@@ -55,7 +55,7 @@ def test_a_meta_batch_is_the_mean_of_its_tasks() -> None:
     serial = Reptile(**SETTINGS, inner_optimizer="sgd")
     batch = tasks(4)
     each = [
-        serial.meta_gradient(loss, {"phi": PHI}, (), minibatches(batch.task(i)), Context())
+        serial.meta_gradient(loss, {"phi": PHI}, (), list(batch.task(i).batches()), Context())
         for i in range(4)
     ]
     expected = sum(found.direction["phi"] for found in each) / 4
@@ -68,9 +68,11 @@ def test_under_adam_the_state_flows_from_task_to_task() -> None:
     serial = Reptile(**SETTINGS)
     batch = tasks(2)
     state = serial.optimizer.init(PHI)
-    first = serial.meta_gradient(loss, {"phi": PHI}, state, minibatches(batch.task(0)), Context())
+    first = serial.meta_gradient(
+        loss, {"phi": PHI}, state, list(batch.task(0).batches()), Context()
+    )
     second = serial.meta_gradient(
-        loss, {"phi": PHI}, first.state, minibatches(batch.task(1)), Context()
+        loss, {"phi": PHI}, first.state, list(batch.task(1).batches()), Context()
     )
     both = serial.meta_batch(loss, {"phi": PHI}, state, batch, Context())
     assert torch.equal(
@@ -81,9 +83,9 @@ def test_under_adam_the_state_flows_from_task_to_task() -> None:
 
 
 def test_the_tail_is_the_last_mini_batch() -> None:
-    with_tail = minibatches(tasks(1, tail=7).task(0))
+    with_tail = list(tasks(1, tail=7).task(0).batches())
     assert [len(x) for x, _ in with_tail] == [4, 4, 4, 7]
-    assert len(minibatches(tasks(1).task(0))) == 3
+    assert len(list(tasks(1).task(0).batches())) == 3
 
 
 @pytest.mark.parametrize(

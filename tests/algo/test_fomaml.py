@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from firstorder.algo import FOMAML
-from firstorder.algo.base import Context, minibatches
+from firstorder.algo.base import Context
 from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.source import Task
@@ -59,7 +59,7 @@ def training_tasks(algorithm: FOMAML) -> Iterator[Episode]:
 
 
 def numbers(task: Episode) -> list[list[int]]:
-    return [x.flatten().int().tolist() for x, _ in minibatches(task)]
+    return [x.flatten().int().tolist() for x, _ in list(task.batches())]
 
 
 def test_the_update_is_the_last_inner_step() -> None:

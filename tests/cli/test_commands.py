@@ -1,8 +1,11 @@
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
+from torch.nn import Parameter
 
+from firstorder import outer_optimizer
 from firstorder.algo import Reptile
 from firstorder.cli.assembly import build
 from firstorder.cli.commands import overrides_first
@@ -79,6 +82,9 @@ def test_options_of_the_outer_optimizer_are_taken_and_tried() -> None:
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         found = build(compose("train", [*adam, "algo.outer_options={betas:[0.5,0.9]}"]), "algo")
-        assert found.outer_options == {"betas": (0.5, 0.9)}
+        built = outer_optimizer.build(
+            "Adam", [Parameter(torch.zeros(1))], 0.001, found.outer_options
+        )
+        assert built.defaults["betas"] == (0.5, 0.9)
         with pytest.raises(ValueError, match=r"algo.outer_options=.*foo.*Adam"):
             build(compose("train", [*adam, "algo.outer_options={foo:1}"]), "algo")

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from firstorder import outer_optimizer
 from firstorder.inner_loop import Batch, InnerLoop, Loss, adapt, repeat_for_tasks
 from firstorder.inner_optimizer import InnerOptimizer, State
 from firstorder.meta_gradient import Meta, MetaGradient
 from firstorder.network import Layout, Network
+from firstorder.outer_optimizer import OuterOptimizer
 from firstorder.outer_schedule import SCHEDULES
 from firstorder.settings import (
     Count,
@@ -28,15 +30,8 @@ from firstorder.settings import (
 from firstorder.task.episode import Episode
 from firstorder.task.loss import SumOverTasks
 
-# Those of torch.optim that step a dense vector without a closure.
 InnerOptimizerName = Annotated[str, one_of_names(InnerOptimizer.by_name)]
 ScheduleName = Annotated[str, one_of_names(SCHEDULES)]
-OuterOptimizer = Literal[
-    "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD",
-]  # fmt: skip
-# Those whose first step changes every weight by outer_lr, however small its gradient: at the 1.0 that
-# is right for interpolation nothing is learnt.
-MOVE_BY_LR = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "RMSprop", "Rprop")
 
 
 @dataclass(frozen=True)
@@ -112,12 +107,6 @@ class MetaAlgorithm(ABC):
             raise ValueError(
                 "algo.tail_shots sets the last mini-batch aside, so algo.inner_steps must be at least 2"
             )
-        if self.outer_optimizer in MOVE_BY_LR and self.outer_lr >= 0.1:
-            raise ValueError(
-                f"algo.outer_lr={self.outer_lr} is too much for algo.outer_optimizer="
-                f"{self.outer_optimizer}, which moves every weight by about that at each step: add"
-                " algo.outer_lr=0.001"
-            )
         try:
             _ = self.optimizer
         except TypeError as error:
@@ -125,27 +114,7 @@ class MetaAlgorithm(ABC):
                 f"algo.inner_options={self.inner_options} does not go with algo.inner_optimizer="
                 f"{self.inner_optimizer}: {error}"
             ) from None
-        if self.outer_options:
-            object.__setattr__(self, "outer_options", self._checked_options())
-
-    def _checked_options(self) -> dict[str, Any]:
-        """Return outer_options as torch takes them, lists as tuples.
-
-        Raises:
-            ValueError: the outer optimiser refuses them.
-        """
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in self.outer_options.items()}
-        try:
-            if "lr" in options:
-                raise ValueError("the step size is algo.outer_lr")
-            weight = torch.nn.Parameter(torch.zeros(1))
-            getattr(torch.optim, self.outer_optimizer)([weight], lr=self.outer_lr, **options)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"algo.outer_options={self.outer_options} does not go with algo.outer_optimizer="
-                f"{self.outer_optimizer}: {error}"
-            ) from None
-        return options
+        outer_optimizer.check(self.outer_optimizer, self.outer_lr, self.outer_options)
 
     @abstractmethod
     def meta_gradient(
@@ -215,7 +184,7 @@ class MetaAlgorithm(ABC):
             directions, start = [], state
             for index in range(len(tasks.support_x)):
                 with task_noise(context, tasks.noise_seed[index]):
-                    batches = minibatches(tasks.task(index))
+                    batches = list(tasks.task(index).batches())
                     gradient = self.meta_gradient(loss, meta, start, batches, context)
                 directions.append(gradient)
                 start = gradient.state if flows else state
@@ -234,7 +203,7 @@ class MetaAlgorithm(ABC):
         number = len(tasks.support_x)
         meta, state = repeat_for_tasks(meta, number), repeat_for_tasks(state, number)
         with task_noise(context, tasks.noise_seed[0]):
-            batches = minibatches(tasks)
+            batches = list(tasks.batches())
             each = self.meta_gradient(SumOverTasks(loss), meta, state, batches, context)
         direction = {name: rows.mean(0) for name, rows in each.direction.items()}
         state = tree_map(lambda t: t.mean(0) if t.dim() else t, each.state)
@@ -244,15 +213,6 @@ class MetaAlgorithm(ABC):
 def mean(tensors: Sequence[Tensor]) -> Tensor:
     """Average tensors of one shape."""
     return torch.stack(list(tensors)).mean(0)
-
-
-def minibatches(task: Episode) -> list[Batch]:
-    """Cut a task into L_1, ..., L_k: the support set in its order, then the tail if there is one.
-
-    A batch of tasks is cut into mini-batches of each.
-    """
-    tail = [(task.query_x, task.query_y)] if task.query_y.numel() else []
-    return [*task.support_batches(), *tail]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
+from firstorder import outer_optimizer
 from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.run.evaluated import EvaluatedLearner
 from firstorder.run.idle_gpu import advice
@@ -79,13 +80,13 @@ class MetaLearner(EvaluatedLearner):
             ) from error
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        outer = getattr(torch.optim, self.algorithm.outer_optimizer)
-        built: torch.optim.Optimizer = outer(
-            list(self.meta_parameters.values()),
-            lr=self.algorithm.outer_lr,
-            **self.algorithm.outer_options,
+        chosen = self.algorithm
+        return outer_optimizer.build(
+            chosen.outer_optimizer,
+            self.meta_parameters.values(),
+            chosen.outer_lr,
+            chosen.outer_options,
         )
-        return built
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.make_sure_finite()

@@ -48,6 +48,12 @@ class Episode(NamedTuple):
         for rows in indices.unbind(-2):
             yield self.support_x[*tasks, rows], self.support_y[*tasks, rows]
 
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Cut the task into L_1, ..., L_k: the support set's mini-batches, then the separate tail."""
+        yield from self.support_batches()
+        if self.query_y.numel():
+            yield self.query_x, self.query_y
+
     def task(self, index: int) -> "Episode":
         """Take one task out of a batch of them."""
         return Episode(*(field[index] for field in self))
