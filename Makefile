@@ -71,7 +71,7 @@ wheel: $(RUN_STAMP) ## build dist/firstorder-*.whl, which carries the configs an
 docs: $(DOCS_STAMP) ## make a site of the pages, docs/_build/html, offline; any warning is an error
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 
-pages: $(L2L_STAMP) $(DEV_STAMP) ## run every command of the pages at a tiny scale (minutes); ARGS go to pytest
+pages: $(L2L_STAMP) $(DEV_STAMP) ## run every command of the pages at a tiny scale (half an hour); ARGS go to pytest
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m pages -v -rfEs --tb=short tests/test_pages.py $(ARGS)
 
 linkcheck: $(DOCS_STAMP) ## try the pages' links to other sites (needs the internet)

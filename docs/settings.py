@@ -6,7 +6,9 @@ python docs/settings.py [--check]
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 from inspect import cleandoc
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,12 @@ HEAD = """# Settings
 
 <!-- made by docs/settings.py from conf/ and the classes that it builds -->
 
-Every key of `python src/train.py` (`firstorder train`), with the value that it has unless you, the data's
-file, or an experiment set it. Where several say a value, the later wins: the class's default, then that
-published for the data (the second table), the algorithm's file, an experiment's, and the command line.
-`python src/train.py --cfg job --resolve ...` shows what a run would have.
+Every setting of `python src/train.py` (`firstorder train`), with the value that it has unless you, the
+data's file, or an experiment set it. Where several say a value, the later wins: the class's default,
+then that published for the data (the second table), the algorithm's file, an experiment's, and the
+command line. `python src/train.py --cfg job --resolve ...` shows what a run would have. The
+groups `experiment=`, `sweep=`, `regularise=` and `logger=` set several of them at once: README, [the
+paper](paper.md), [regularisation](regularisation.md).
 """
 
 
@@ -56,15 +60,20 @@ def described(kind: type) -> dict[str, str]:
     return found
 
 
-def rows(prefix: str, node: Mapping[str, Any], words: Mapping[str, str]) -> Iterator[str]:
-    """Yield a row for each value of a node of a config."""
+def rows(
+    prefix: str, node: Mapping[str, Any], words: Mapping[str, str], written: Mapping[str, Any] = {}
+) -> Iterator[str]:
+    """Yield a row for each value of a node of a config; `written` is the node before it was resolved."""
     for name, value in node.items():
         is_inner = isinstance(value, Mapping) and value
         if name.startswith("_") or is_inner or (name not in words and not prefix):
             continue
         text = "{}" if value == {} else shown(value)
+        default = f"`{text}`" if text else ""
+        if "${source:" in str(written.get(name)):
+            default = "of the data"
         meaning = words.get(name, "").replace("|", "\\|")
-        yield f"| `{prefix}{name}` | {f'`{text}`' if text else ''} | {meaning} |"
+        yield f"| `{prefix}{name}` | {default} | {meaning} |"
 
 
 def table(title: str, lines: Iterable[str]) -> str:
@@ -74,14 +83,14 @@ def table(title: str, lines: Iterable[str]) -> str:
     )
 
 
-def config(*overrides: str) -> dict[str, Any]:
-    """Return a composed config as plain values."""
+def config(*overrides: str, resolve: bool = True) -> dict[str, Any]:
+    """Return a composed config as plain values, or as its files write them."""
     given = ["logger.wandb.group=null", "logger.wandb.name=null", "data.root=data", *overrides]
     if "data=learn2learn" in overrides:
         given.append("data.source.factory=package.module:function")
     if "data=arrays" in overrides:  # whose sizes are those of files that only a reader has
         given += ["model.inputs=1", "model.outputs=1"]
-    found: Any = OmegaConf.to_container(compose("train", given), resolve=True)
+    found: Any = OmegaConf.to_container(compose("train", given), resolve=resolve)
     return found
 
 
@@ -124,7 +133,10 @@ def page() -> str:
                 node = OmegaConf.select(OmegaConf.create(config(f"{group}={name}")), key)
                 kind = class_at(key, node._target_)
                 plain: Any = OmegaConf.to_container(node, resolve=True)
-                lines = [row for row in rows(f"{key}.", plain, described(kind)) if row not in known]
+                as_written = config(f"{group}={name}", resolve=False)
+                written = reduce(getitem, key.split("."), as_written)
+                found = rows(f"{key}.", plain, described(kind), written)
+                lines = [row for row in found if row not in known]
                 if name == first:
                     known = {*lines}
                 differs = (

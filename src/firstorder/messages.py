@@ -1,4 +1,4 @@
-"""The words in which a mistake is answered: what is wrong, and the nearest thing that is right."""
+"""Parts of error messages: suggest the nearest known name, check a choice, print tables."""
 
 import os
 import sys

@@ -49,9 +49,9 @@ class Layout(dict[str, torch.Size]):
 class Network:
     """Evaluate a module as f(phi, x), its learnt parameters read from the vector phi, (d,).
 
-    The paper's algorithms are arithmetic on vectors in weight space, and nothing outside this class
-    knows about layers. Parameters with `requires_grad` are in phi. Frozen parameters and constant buffers
-    (masks, Fourier features, a pretrained trunk) stay in the module.
+    The paper's algorithms are arithmetic on vectors in weight space; what treats layers differently
+    finds them by name in `layout`. Parameters with `requires_grad` are in phi. Frozen parameters and
+    constant buffers (masks, Fourier features, a pretrained trunk) stay in the module.
 
     The module is in training mode when called, so dropout is active while a task is trained on, and in
     evaluation mode in `predict`. Batch norm uses the statistics of the batch in both.

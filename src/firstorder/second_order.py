@@ -1,7 +1,7 @@
 """Derivatives of inner steps, for MAML: the optimiser's, and Hessians times vectors.
 
-Outside of torch.func's transforms plain autograd computes them, which costs less than what could itself
-be differentiated.
+Outside of torch.func's transforms plain autograd computes them: it costs less, as its result need not be
+differentiable again.
 """
 
 from collections.abc import Callable

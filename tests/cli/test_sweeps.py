@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import pytest
 from omegaconf import OmegaConf
@@ -43,6 +44,23 @@ def test_failures_stay_alone_and_the_same_command_does_only_what_is_missing(
     assert "was finished" in again.stdout
     assert [path.stat().st_mtime_ns for path in results] == written
     assert sorted(jobs(tmp_path).values()) == [["failed"] * 2] * 2 + [["finished", "skipped"]] * 2
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="the extra ray is there")
+def test_a_launcher_of_an_extra_that_is_not_there_names_the_extra(
+    script: Script, tmp_path: Path
+) -> None:
+    ended = script("train.py", "--multirun", *SWEEP, "hydra/launcher=cluster", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr == "error: hydra/launcher=ray is not installed: pip install -e '.[ray]'\n"
+
+
+@pytest.mark.skipif(which("srun") is not None, reason="this is a machine of a SLURM cluster")
+def test_slurm_where_there_is_none_is_refused_in_a_sentence(script: Script, tmp_path: Path) -> None:
+    ended = script("train.py", "--multirun", *SWEEP, "hydra/launcher=slurm", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "there is no srun on this machine" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.timeout(600)

@@ -37,8 +37,8 @@ class EvaluationSettings:
             classes where a data set has none; "test" is for learning curves of test accuracy (Figure 3).
         train_tasks: tasks of the training classes that are evaluated as the test tasks are, so that
             results.json can say how far training and test lie apart; 0 for none.
-        shared_head: start from a last layer whose rows are their mean, so that no class has a place
-            (Ye and Chao 2022).
+        shared_head: start with every row of the last layer replaced by the mean of the rows, so that all
+            classes start alike (Ye and Chao 2022).
         permutations: adapt with the rows of the last layer in so many orders, and average the
             probabilities that come out; 1 for the order that was learnt.
         curve_tasks: test tasks on which the adaptation curve, score against inner steps, is measured.

@@ -1,4 +1,4 @@
-"""iMAML (Rajeswaran et al. 2019): the meta-gradient from where adapting ends, whatever led there."""
+"""iMAML (Rajeswaran et al. 2019): the implicit gradient, from the inner loop's end and not its path."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -17,8 +17,8 @@ class MAML(MetaAlgorithm):
     loss over weight: it wants an outer optimiser of its own scale, such as Adam.
 
     Attributes:
-        first_order: leave out the second derivatives (Section 2). FOMAML's direction is the inner
-            optimiser's step along this gradient.
+        first_order: leave out the second derivatives (Section 2). The direction is then the raw
+            gradient; algo=fomaml takes the inner optimiser's step along it.
 
     Raises:
         ValueError: there is no step before the last.

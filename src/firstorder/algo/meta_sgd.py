@@ -16,6 +16,10 @@ from firstorder.network import Network
 class MetaSGD(MAML):
     """Learn phi and alpha, both by MAML's gradient; `inner_lr` is where every alpha starts.
 
+    Attributes:
+        inner_optimizer: "sgd", whose step sizes are learnt.
+        first_order: false; step sizes have no first-order gradient.
+
     Raises:
         ValueError: another inner optimiser, or a gradient that leaves alpha out.
     """

@@ -1,4 +1,4 @@
-"""Inner optimisers that hold tensors of the outer loop's, and so are no one's to choose by name."""
+"""Inner optimisers that hold tensors given by the outer loop, so they cannot be chosen by name."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

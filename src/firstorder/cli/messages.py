@@ -16,6 +16,12 @@ CONVERSIONS = {
     r"Value '(.*)' is not a valid bool": "true or false",
     r".* is not Optional": "given",
 }
+# Parts of Hydra's that come with an extra of this package.
+EXTRAS = {
+    "hydra/sweeper=optuna": "sweep",
+    "hydra/launcher=submitit_local": "sweep", "hydra/launcher=submitit_slurm": "sweep",
+    "hydra/launcher=ray": "ray",
+}  # fmt: skip
 RESOLVING = "ValueError raised while resolving interpolation: "
 
 
@@ -30,9 +36,12 @@ def message(error: BaseException) -> str:
         return f"there is no setting {cause.full_key}{nearest(name, known, parent)}"
     if isinstance(cause, MissingMandatoryValue):
         return f"{cause.full_key} must be given: add {cause.full_key}=... to the command"
-    if isinstance(cause, MissingConfigException) and cause.options is not None:
+    if isinstance(cause, MissingConfigException):
         group, _, name = str(cause.missing_cfg_file).rpartition("/")
-        return f"{group}={name} is not known{nearest(name, cause.options)}"
+        if extra := EXTRAS.get(f"{group}={name}"):
+            return f"{group}={name} is not installed: pip install -e '.[{extra}]'"
+        if cause.options is not None:
+            return f"{group}={name} is not known{nearest(name, cause.options)}"
     if isinstance(cause, OverrideParseException):
         return f"the override {cause.override} cannot be read: write key=value"
     if isinstance(cause, OSError) and cause.filename is not None:

@@ -1,4 +1,4 @@
-"""What the command `paper` is given; apart from what it needs, for every command checks its keys."""
+"""The settings of the command `paper`, in a light module because every command checks its keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -41,7 +41,7 @@ class DataConfig:
         shots: K, support images a class at evaluation.
         train_shots: images a class in training, the tail included.
         root: folder where archives lie.
-        mirror: a URL or a folder to fetch archives from, before the public places.
+        mirror: a URL or a folder to fetch archives from, instead of the public places.
         workers: processes that draw episodes ahead; 0 draws them in the training process.
         on_device: keep all images in the memory of the device; "auto" does on a GPU where they fit.
     """
@@ -106,7 +106,14 @@ class LoggerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WandbConfig:
-    """What Weights & Biases calls a run, and where it keeps it; further settings go to `wandb.init`."""
+    """What Weights & Biases calls a run, and where it keeps it; further settings go to `wandb.init`.
+
+    Attributes:
+        project: where runs go.
+        entity: the user or team whose project it is; the account's own where None.
+        group: what is averaged over; see docs/wandb.md for what it is by default.
+        name: what the run itself is called.
+    """
 
     project: Filename = "firstorder"
     entity: Filename | None = None

@@ -1,4 +1,4 @@
-"""Sweeps that go on: a job's folder says what it is, failures stay alone, a table tells how it went."""
+"""Sweeps: note each job's start and end, keep a failure from ending the rest, print a final table."""
 
 import json
 import logging
@@ -74,6 +74,11 @@ def table_of_lost_jobs() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, RuntimeError) and "srun" in str(error):  # submitit's words
+            raise ValueError(
+                "hydra/launcher=slurm hands jobs to SLURM, and there is no srun on this machine: give the"
+                " command where there is one, or hydra/launcher=local"
+            ) from error
         if type(error).__module__.partition(".")[0] not in LAUNCHERS:
             raise
         if folders:

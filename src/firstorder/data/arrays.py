@@ -37,7 +37,8 @@ class Arrays:
         loss_options: its arguments.
         metric: a metric of torchmetrics by name; Accuracy or MeanSquaredError where None.
         metric_options: its arguments.
-        group, targets: columns of a table.
+        group: of a table, the column that says which task a row belongs to.
+        targets: of a table, the columns to predict.
         standardise: shift and scale each input, and each number to predict, to mean 0 and deviation 1
             over the training tasks. Scores are then in those units.
         ratios: shares of the tasks for training, validation and test, where nothing else splits them.

@@ -1,4 +1,4 @@
-"""Sentences on topics: a small synthetic language in which a task is a set of labels."""
+"""Sentences on topics: few-shot classification in a small synthetic language; a class is a topic."""
 
 from dataclasses import dataclass
 from typing import ClassVar

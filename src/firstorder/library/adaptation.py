@@ -1,4 +1,4 @@
-"""The inner loop on one task, before it is run."""
+"""An adaptation to one task, prepared but not yet run: in one go, or to chosen numbers of steps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

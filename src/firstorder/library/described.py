@@ -1,4 +1,4 @@
-"""An object as the node of a config that builds it again."""
+"""Turn an object into the config node (`_target_` and arguments) that would build it again."""
 
 import inspect
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ class FourierMLP(nn.Module):
 
     Args:
         inputs: coordinates.
-        features: rows of B; half the numbers of features.
+        features: rows of the random matrix B; each gives two features, a cosine and a sine.
         scale: standard deviation of B's entries, in periods a unit.
         hidden: widths of the hidden layers.
         outputs: width of a value: 1 for a shade, 3 for a colour.

@@ -15,7 +15,7 @@ class PixelCNN(nn.Module):
     pixels.
 
     Args:
-        in_channels: 1.
+        in_channels: channels of an image; 1 for data=density, whose images are black and white.
         filters: channels of the hidden layers.
         blocks: residual blocks.
     """

@@ -18,8 +18,9 @@ class Transformer(nn.Module):
         num_classes: N, the ways of a task.
         words: size of the vocabulary.
         length: words of a sequence, at most.
-        width: of a state.
-        layers, heads: of attention.
+        width: numbers in the hidden state of a word.
+        layers: attention layers.
+        heads: attention heads of each layer.
         rank: r of the adapters; 0 learns all weights.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the command `report` is given; apart from what it needs, for every command checks its keys."""
+"""The settings of the command `report`, in a light module because every command checks its keys."""
 
 from dataclasses import dataclass
 from typing import Annotated

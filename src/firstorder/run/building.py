@@ -1,4 +1,4 @@
-"""Build the objects that a config describes by `_target_`, where it may, of the classes that it may."""
+"""Build the objects that a config names by `_target_`, at the keys and of the classes allowed."""
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""What would keep a GPU busy, in one sentence."""
+"""Advice, in one sentence, on settings that would keep a GPU busier."""
 
 from firstorder.algo.base import MetaAlgorithm
 

@@ -46,10 +46,10 @@ class HardwareConfig:
         accelerator, devices, num_nodes, strategy: as Lightning's Trainer takes them.
         threads: CPU threads of a process; torch's choice where None.
         progress: show a progress bar.
-        compile: "always" or "never" run the inner loop in machine code, or as recordings on a GPU; "auto"
-            does where it pays.
-        convolutions: those of many tasks at once on a GPU: "products" of matrices, or the "library"'s,
-            which takes tasks for groups. Without recordings they are the library's.
+        compile: whether the inner loop runs compiled, on a GPU as a replayed CUDA graph: "always",
+            "never", or "auto", where it pays.
+        convolutions: how those of many tasks at once are computed on a GPU: as matrix "products", or by
+            the "library", as grouped convolutions. Without CUDA graphs it is always the library.
         matmul: torch's precision of products and convolutions of float32 on a GPU: "highest", or "high"
             for TF32, or "medium" for bfloat16 products.
         deterministic: let torch use deterministic kernels only, so that a GPU gives the same bits each
@@ -81,7 +81,7 @@ class TrainerConfig(HardwareConfig):
             float16 would need its losses scaled.
         log_every: outer iterations between two lines of metrics.
         checkpoint_every: outer iterations between two checkpoints.
-        checkpoint_minutes: the longest time between two; None for any.
+        checkpoint_minutes: the longest time between two, in minutes; None sets no limit.
         checkpoints_kept: how many of the last ones stay, besides the best by validation.
     """
 

@@ -1,4 +1,4 @@
-"""What a kind of task says of itself, so that nobody else has to ask."""
+"""The interface of a kind of task: its loss, predictions, scores, summaries and pictures."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence

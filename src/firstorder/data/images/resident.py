@@ -1,4 +1,4 @@
-"""Images in the memory of a device: a task travels as places, and is looked up where it is used."""
+"""Images kept in a device's memory: a task holds their indices, which are looked up on the device."""
 
 import logging
 from dataclasses import dataclass
