@@ -13,6 +13,7 @@ from firstorder.engine import set_engines
 from firstorder.engines.native import AT_ONCE, NativeSteps, library
 from firstorder.engines.native.covered import network_of
 from firstorder.engines.native.library import build_library
+from firstorder.engines.native.plan import Plan
 from firstorder.inner_loop import adapt, repeat_for_tasks, step, trajectory
 from firstorder.inner_optimizer import SGD, Adam, InnerOptimizer
 from firstorder.model import MLP, Conv4
@@ -317,7 +318,7 @@ def test_parameters_are_those_of_python(engine: NativeSteps) -> None:
     module = Conv4(3)
     module.register_parameter("scale", nn.Parameter(torch.ones(1)))
     with pytest.raises(RuntimeError, match="does not compute this network"):
-        library.Plan(build_library(), module, torch.rand(3, 1, 28, 28), 0.0)
+        Plan(build_library(), module, torch.rand(3, 1, 28, 28), 0.0)
 
 
 @pytest.mark.parametrize("change", [{"pool": 3}, {"stride": 3}, {"filters": 10}, {"n": 0}])

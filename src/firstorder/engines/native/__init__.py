@@ -18,7 +18,8 @@ from torch import Tensor
 
 from firstorder.engines.native.adam import adam_update, adam_update_vjp
 from firstorder.engines.native.covered import is_published, network_of, smoothing_of
-from firstorder.engines.native.library import Plan, build_library, flags
+from firstorder.engines.native.library import build_library, flags
+from firstorder.engines.native.plan import Plan
 from firstorder.inner_loop import Batch, Step, adapt, gradient_and_value, step, update
 from firstorder.inner_optimizer import SGD, Adam, State
 from firstorder.network import Network, predict

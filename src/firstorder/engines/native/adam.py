@@ -5,7 +5,7 @@ from ctypes import CDLL, byref
 import torch
 from torch import Tensor
 
-from firstorder.engines.native.library import COptimizer, CVectors
+from firstorder.engines.native.structures import COptimizer, CVectors
 from firstorder.inner_optimizer import Adam, AdamState
 from firstorder.second_order import Cotangents, Point
 

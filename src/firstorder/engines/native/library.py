@@ -1,4 +1,4 @@
-"""Build step.cpp, and call it: sizes and addresses in, numbers out."""
+"""Build step.cpp for this processor, and load it."""
 
 import ctypes
 import hashlib
@@ -6,25 +6,16 @@ import logging
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
-from ctypes import POINTER, byref, c_bool, c_double, c_float, c_int, c_void_p
+from ctypes import POINTER, c_bool, c_double, c_float, c_int, c_void_p
 from functools import cache, partial
 from pathlib import Path
-from threading import Lock
-from typing import Any, Self
 
-import torch
-from torch import Tensor, nn
 from torch._inductor.cpp_builder import get_cpp_compiler
 
 from firstorder.engines.build import build_once, processor
+from firstorder.engines.native.structures import COptimizer, CTensors, CVectors
 from firstorder.folders import cache_root
-from firstorder.inner_loop import Batch, Step
-from firstorder.inner_optimizer import SGD, Adam, AdamState, InnerOptimizer
 from firstorder.messages import one_of
-from firstorder.model import Conv4
-from firstorder.model.conv4 import EPSILON
-from firstorder.task.loss import SumOverTasks
 
 logger = logging.getLogger(__name__)
 
@@ -42,138 +33,6 @@ ISAS: dict[str, tuple[list[str], list[str]]] = {
     "sse": ([], ["sse2"]),
     "neon": ([], ["asimd"]),
 }
-
-
-class CVectors(ctypes.Structure):
-    """Mirror `Vectors` of step.cpp."""
-
-    _fields_ = [(name, c_void_p) for name in ("phi", "m", "v")]
-
-    @classmethod
-    def of(cls, *tensors: Tensor) -> Self:
-        """Return where three tensors' numbers lie."""
-        return cls(*(tensor.data_ptr() for tensor in tensors))
-
-
-class CTensors(ctypes.Structure):
-    """Mirror `Tensors` of step.cpp."""
-
-    _fields_ = [
-        ("x", c_void_p), ("y", c_void_p), ("old", CVectors), ("new", CVectors), ("losses", c_void_p)
-    ]  # fmt: skip
-
-
-class COptimizer(ctypes.Structure):
-    """Mirror `Optimizer` of step.cpp."""
-
-    _fields_ = [("adam", c_int), *((name, c_float) for name in ("lr", "beta1", "beta2", "eps"))]
-
-    @classmethod
-    def of(cls, optimizer: InnerOptimizer) -> Self:
-        """Return the settings of SGD or Adam."""
-        if isinstance(optimizer, Adam):
-            return cls(1, optimizer.lr, optimizer.beta1, optimizer.beta2, optimizer.eps)
-        assert isinstance(optimizer, SGD)
-        return cls(0, optimizer.lr)
-
-
-class Plan:
-    """A network's plan for mini-batches of one size, and the memory that its steps work in.
-
-    Attributes:
-        covers: whether step.cpp computes such mini-batches.
-        size: d, the number of weights.
-    """
-
-    def __init__(
-        self, library: ctypes.CDLL, module: nn.Module, x: Tensor, smoothing: float
-    ) -> None:
-        assert isinstance(module, Conv4)
-        self.library, self.ways, self.lock = library, module.head.out_features, Lock()
-        self.n, channels, height, width = x.shape[-4:]
-        self.size = sum(p.numel() for p in module.parameters())
-        pool = module.downsample == "pool"
-        stride, window = (1, 2) if pool else (2, 1)
-        last = -(-height // 2 ** (module.blocks - 1))  # side of the last block's input
-        last = last if pool else -(-last // 2)
-        self.covers = (
-            (channels, height, width) == (module.in_channels, module.image_size, module.image_size)
-            and module.filters % library.lanes() == 0
-            and self.n * last * last > 1  # of a single number there is no variance
-        )
-        self.pointer = None
-        if self.covers:
-            self.pointer = library.make_plan(
-                self.n, channels, height, module.filters, module.blocks, stride, window, self.ways,
-                EPSILON, smoothing, torch.get_num_threads(),
-            )  # fmt: skip
-            if not self.pointer or library.plan_size(self.pointer) != self.size:
-                raise RuntimeError("step.cpp does not compute this network, though it should")
-
-    def __del__(self) -> None:
-        if self.pointer:
-            self.library.drop_plan(self.pointer)
-
-    def steps(
-        self, loss: Any, optimizer: Any, phi: Tensor, state: Any, batches: Sequence[Batch]
-    ) -> Step | None:
-        """Take steps on one task, phi (d,), or on many, phi (tasks, d); the loss is the last one."""
-        xs, ys = ([tensor.contiguous() for tensor in given] for given in zip(*batches, strict=True))
-        phi = phi.contiguous()
-        new_phi, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
-        if isinstance(optimizer, Adam):
-            old, t = (phi, state[0].contiguous(), state[1].contiguous()), float(state[2])
-            state = AdamState(torch.empty_like(phi), torch.empty_like(phi), state[2] + len(xs))
-            new = new_phi, state.m, state.v
-        else:
-            old, new, t = (phi,) * 3, (new_phi, phi, phi), 0.0  # no moments: none are touched
-        many = isinstance(loss, SumOverTasks)
-        is_sum = (loss.loss if many else loss).reduction == "sum"
-        x_at, y_at = addresses(xs), addresses(ys)
-        places = ctypes.addressof(x_at), ctypes.addressof(y_at)
-        tensors = CTensors(*places, CVectors.of(*old), CVectors.of(*new), losses.data_ptr())
-        with self.lock:
-            taken = self.library.take_steps(
-                self.pointer, byref(COptimizer.of(optimizer)), byref(tensors), losses.numel(),
-                len(xs), t + 1, 1.0 if is_sum else 1 / self.n,
-            )  # fmt: skip
-        if not taken:  # a label that is not one of a way
-            return None
-        return Step(new_phi, state, losses.sum() if many else losses)
-
-    def differentiate(
-        self, loss: Any, phi: Tensor, batch: Batch, vector: Tensor | None = None
-    ) -> tuple[Tensor, Tensor] | None:
-        """Return the gradient, or the Hessian times a vector, shaped like phi, and the loss."""
-        x, y, phi = batch[0].contiguous(), batch[1].contiguous(), phi.contiguous()
-        vector = None if vector is None else vector.contiguous()
-        derivative, losses = torch.empty_like(phi), phi.new_empty(phi.shape[:-1])
-        many = isinstance(loss, SumOverTasks)
-        is_sum = (loss.loss if many else loss).reduction == "sum"
-        places = [
-            None if t is None else t.data_ptr() for t in (x, y, phi, vector, derivative, losses)
-        ]
-        with self.lock:
-            done = self.library.differentiate(
-                self.pointer, *places, losses.numel(), 1.0 if is_sum else 1 / self.n
-            )
-        if not done:  # a label that is not one of a way
-            return None
-        return derivative, losses.sum() if many else losses
-
-    def predict(self, phi: Tensor, x: Tensor) -> Tensor:
-        """Return the outputs, (tasks, n, ways), of many tasks' networks."""
-        phi, x = phi.contiguous(), x.contiguous()
-        outputs = phi.new_empty(len(x), self.n, self.ways)
-        places = (tensor.data_ptr() for tensor in (x, phi, outputs))
-        with self.lock:
-            self.library.predict(self.pointer, *places, len(x))
-        return outputs
-
-
-def addresses(tensors: Sequence[Tensor]) -> "ctypes.Array[c_void_p]":
-    """Return where the tensors' numbers lie."""
-    return (c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
 def flags() -> list[str]:
@@ -249,5 +108,5 @@ def build_library() -> ctypes.CDLL:
     ]  # fmt: skip
     sizes = library.optimizer_size(), library.tensors_size()
     if sizes != (ctypes.sizeof(COptimizer), ctypes.sizeof(CTensors)):
-        raise RuntimeError(f"step.cpp's structures take {sizes} bytes, not those of library.py")
+        raise RuntimeError(f"step.cpp's structures take {sizes} bytes, not those of structures.py")
     return library
