@@ -1,4 +1,4 @@
-// One inner step of a convolutional network on a processor, see pass.h: what Python calls.
+// One inner step of a convolutional network on a processor, see forward.h and pass.h: what Python calls.
 
 #include <atomic>
 #include <memory>

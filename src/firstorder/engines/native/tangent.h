@@ -1,6 +1,6 @@
 // The Hessian of a mini-batch's loss times a vector v: what the gradient changes by in the
 // direction of v (Pearlmutter 1994). Each function is the derivative of the one of that name in
-// pass.h.
+// forward.h and pass.h.
 //
 // Names are those of what is differentiated: in the space of this pass y is the change of y.
 
