@@ -3,6 +3,8 @@
 // Threads share the gradients of a task's kernels by their rows; sums as in forward.h.
 
 #pragma once
+#include <numeric>
+
 #include "forward.h"
 
 struct Pass : Forward {

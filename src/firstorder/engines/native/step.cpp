@@ -1,4 +1,5 @@
-// One inner step of a convolutional network on a processor, see forward.h and pass.h: what Python calls.
+// What Python calls: inner steps of a convolutional network on a processor, see forward.h and
+// pass.h.
 
 #include <atomic>
 #include <memory>
