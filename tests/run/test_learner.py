@@ -17,10 +17,9 @@ SETTINGS = {"inner_steps": 2, "inner_batch_size": 5, "inner_lr": 0.01, "loss_red
 EVALUATION = EvaluationSettings(tasks=4, inner_steps=2, monitor_tasks=2, query_shots=6, batch=2)
 
 
-def fit(algorithm: Reptile, steps: int = 3, module: nn.Module | None = None) -> MetaLearner:
-    torch.manual_seed(0)
-    learner = MetaLearner(algorithm, module or MLP(hidden=[8]), Regression(), outer_steps=steps)
-    data = EpisodeDataModule(
+def waves(algorithm: Reptile, steps: int) -> EpisodeDataModule:
+    """Serve tasks of ten points of a sine wave, five of them at evaluation."""
+    return EpisodeDataModule(
         Sinusoid(),
         algorithm,
         EVALUATION,
@@ -30,6 +29,12 @@ def fit(algorithm: Reptile, steps: int = 3, module: nn.Module | None = None) -> 
         train_shots=10,
         outer_steps=steps,
     )
+
+
+def fit(algorithm: Reptile, steps: int = 3, module: nn.Module | None = None) -> MetaLearner:
+    torch.manual_seed(0)
+    learner = MetaLearner(algorithm, module or MLP(hidden=[8]), Regression(), outer_steps=steps)
+    data = waves(algorithm, steps)
     trainer = Trainer(
         max_steps=steps, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, limit_val_batches=0, inference_mode=False,
@@ -56,9 +61,7 @@ def test_outer_sgd_is_the_papers_interpolation() -> None:
     """One iteration at epsilon = 1 ends at the adapted weights themselves (Algorithm 1)."""
     algorithm = Reptile(**SETTINGS, inner_optimizer="sgd")
     learner = fit(algorithm, steps=1)
-    data = EpisodeDataModule(
-        Sinusoid(), algorithm, EVALUATION, seed=0, ways=1, shots=5, train_shots=10, outer_steps=1
-    )
+    data = waves(algorithm, 1)
     data.setup()
     phi = learner.network.initial()
     task = data.training_sampler()[0]
@@ -123,9 +126,7 @@ def test_evaluation_leaves_the_weights_and_the_inner_state_alone() -> None:
     algorithm = Reptile(**SETTINGS)
     learner = fit(algorithm)
     before = [tensor.clone() for tensor in (learner.phi, *learner.inner_state)]
-    data = EpisodeDataModule(
-        Sinusoid(), algorithm, EVALUATION, seed=0, ways=1, shots=5, train_shots=10, outer_steps=1
-    )
+    data = waves(algorithm, 1)
     first, _ = learner.evaluate(data.test_dataloader().batches[0])
     again, _ = learner.evaluate(data.test_dataloader().batches[0])
     assert torch.equal(first["mse"], again["mse"])

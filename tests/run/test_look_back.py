@@ -13,8 +13,6 @@ from lightning import Trainer
 
 from firstorder.algo import Reptile
 from firstorder.algo.base import Context
-from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.data.sinusoid import Sinusoid
 from firstorder.inner_loop import Batch, Loss
 from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta, MetaGradient
@@ -23,7 +21,7 @@ from firstorder.run.callbacks import SaveBeforeDying
 from firstorder.run.idle_gpu import advice
 from firstorder.run.learner import MetaLearner, NotFiniteError
 from firstorder.task import Regression
-from tests.run.test_learner import EVALUATION, SETTINGS
+from tests.run.test_learner import SETTINGS, waves
 
 STEPS = 12
 ADAM = {"outer_optimizer": "Adam", "outer_lr": 0.01, "meta_batch_size": 2}
@@ -57,16 +55,7 @@ def run(
     learner = MetaLearner(
         algorithm, MLP(hidden=[8]), Regression(), outer_steps=STEPS, config={}, **settings
     )
-    data = EpisodeDataModule(
-        Sinusoid(),
-        algorithm,
-        EVALUATION,
-        seed=0,
-        ways=1,
-        shots=5,
-        train_shots=10,
-        outer_steps=STEPS,
-    )
+    data = waves(algorithm, STEPS)
     trainer = Trainer(
         max_steps=until, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0,

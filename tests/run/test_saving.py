@@ -8,15 +8,13 @@ import torch
 from lightning import Callback, Trainer
 
 from firstorder.algo import Reptile
-from firstorder.data.datamodule import EpisodeDataModule
-from firstorder.data.sinusoid import Sinusoid
 from firstorder.model import MLP
 from firstorder.run.learner import MetaLearner
 from firstorder.run.saving import BEST, LAST, SaveCheckpoints
 from firstorder.run.trainer import CHECKPOINTS, TrainerConfig, build_trainer
 from firstorder.signals import STOPS, Stopped, stopping
 from firstorder.task import Regression
-from tests.run.test_learner import EVALUATION, SETTINGS
+from tests.run.test_learner import EVALUATION, SETTINGS, waves
 
 
 class SignalAt(Callback):
@@ -36,16 +34,7 @@ def fit(folder: Path, *callbacks: Callback, steps: int = 5, **settings: object) 
     torch.manual_seed(0)
     learner = MetaLearner(algorithm, MLP(hidden=[8]), Regression(), outer_steps=steps,
                           evaluation=EVALUATION)  # fmt: skip
-    data = EpisodeDataModule(
-        Sinusoid(),
-        algorithm,
-        EVALUATION,
-        seed=0,
-        ways=1,
-        shots=5,
-        train_shots=10,
-        outer_steps=steps,
-    )
+    data = waves(algorithm, steps)
     config = TrainerConfig(
         max_steps=steps, progress=False, accelerator="cpu", compile="never", **settings  # type: ignore[arg-type]
     )  # fmt: skip
