@@ -20,6 +20,8 @@ from firstorder.data.images.resident import Places
 from firstorder.data.images.split import TURNS
 from firstorder.data.sampler import TEST, EpisodeSampler
 
+CHARACTERS = 1623  # of Omniglot, before they are turned
+
 
 def classes_of_tasks(source: Omniglot, config: dict[str, Any], number: int) -> np.ndarray:
     """Return the classes of the first test tasks, (tasks, ways)."""
@@ -32,10 +34,23 @@ def classes_of_tasks(source: Omniglot, config: dict[str, Any], number: int) -> n
     return source.class_numbers[queries[:, :: evaluation["query_shots"]] // TURNS]
 
 
-def deviation_over_classes(classes: np.ndarray, scores: np.ndarray) -> float:
-    """Return the standard deviation of the mean score over draws of the classes."""
+def deviation_over_classes(classes: np.ndarray, scores: np.ndarray, of: int) -> float:
+    """Return the standard deviation of the mean score over draws of the classes from all of a data set.
+
+    Args:
+        classes: of each task, (tasks, ways).
+        scores: of each task, (tasks,).
+        of: classes of the data set, from which those of the tasks were drawn without replacement.
+
+    Raises:
+        ValueError: there are too few tasks to tell classes apart.
+    """
     tasks, ways = classes.shape
     present, places = np.unique(classes, return_inverse=True)
+    if tasks < 10 * len(present):
+        raise ValueError(
+            f"{tasks} tasks are too few to explain by {len(present)} classes: take ten times as many"
+        )
     shares = np.zeros((tasks, len(present)))
     np.add.at(shares, (np.arange(tasks)[:, None], places.reshape(tasks, ways)), 1 / ways)
     inverse = np.linalg.inv(shares.T @ shares)
@@ -43,7 +58,8 @@ def deviation_over_classes(classes: np.ndarray, scores: np.ndarray) -> float:
     terms = inverse @ shares.T @ centred
     noise = np.square(centred - shares @ terms).sum() / (tasks - len(present))
     variance = terms.var() - noise * np.trace(inverse) / len(present)
-    return float(np.sqrt(max(variance, 0.0) / len(present)))
+    left = 1 - len(present) / of  # of a finite population: with all of it drawn nothing would vary
+    return float(np.sqrt(max(variance, 0.0) / len(present) * left))
 
 
 def main() -> None:
@@ -61,7 +77,7 @@ def main() -> None:
         for protocol in ("transductive", "non_transductive"):
             each = 100 * scores[protocol].astype(float)
             over_tasks = each.std(ddof=1) / len(each) ** 0.5
-            over_classes = deviation_over_classes(classes, each)
+            over_classes = deviation_over_classes(classes, each, of=CHARACTERS)
             both = 1.96 * float(np.hypot(over_tasks, over_classes))
             print(
                 f"{protocol}: {each.mean():.2f} %, 95 % over tasks {1.96 * over_tasks:.2f},"

@@ -23,9 +23,13 @@ class Layout(dict[str, torch.Size]):
         """The name of the layer that the last parameter belongs to, such as "head"."""
         return list(self)[-1].rpartition(".")[0]
 
-    def mask(self, prefixes: Sequence[str]) -> Tensor:
-        """Return which numbers of phi belong to parameters whose names start so, (d,) bool."""
-        chosen = [name.startswith(tuple(prefixes)) for name in self]
+    def mask(self, parts: Sequence[str]) -> Tensor:
+        """Return which numbers of phi belong to these parameters or layers, (d,) bool.
+
+        A name may also be that of a part of the network that holds layers; "" is the whole.
+        """
+        starts = tuple(f"{part}." if part else "" for part in parts)
+        chosen = [f"{name}.".startswith(starts) for name in self]
         return torch.tensor(chosen).repeat_interleave(torch.tensor(self.sizes))
 
     def with_shared_head(self, phi: Tensor) -> Tensor:

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-# Those that step a dense vector without a closure.
+# Those that step a dense vector without a closure, by a step size that may change (Rprop's may not).
 OuterOptimizer = Literal[
-    "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD",
+    "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "ASGD",
 ]  # fmt: skip
 # Those whose first step changes every weight by outer_lr, however small its gradient: at the 1.0 that
 # is right for interpolation nothing is learnt.
-MOVE_BY_LR = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "RMSprop", "Rprop")
+MOVE_BY_LR = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "RMSprop")
 
 
 def build(

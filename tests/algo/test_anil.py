@@ -77,3 +77,14 @@ def test_weight_decay_shrinks_what_adapts() -> None:
     )
     assert torch.equal(decayed[~head], phi[~head])
     assert (decayed[head] != plain[head]).all()
+
+
+def test_a_layer_is_named_whole_and_has_to_be_there() -> None:
+    """`features.1` is not `features.10`, nor `head` `head_norm`."""
+    module = nn.ModuleDict({"head_norm": nn.LayerNorm(2), "head": nn.Linear(2, 1)})
+    network = Network(nn.Sequential(nn.Linear(1, 1), *[nn.Linear(1, 1) for _ in range(10)]))
+    assert network.layout.mask(["1"]).sum() == 2
+    assert Network(module).layout.mask(["head"]).sum() == 3
+    ANIL(**SETTINGS, layers=["1", "10.bias"]).must_take(network)
+    with pytest.raises(ValueError, match=r"algo\.layers=.*no layer haed; .* head_norm.weight"):
+        ANIL(**SETTINGS, layers=["haed"]).must_take(Network(module))

@@ -150,8 +150,6 @@ def test_permutations_average_the_probabilities_of_heads_in_other_orders() -> No
         chances.append(logits.softmax(-1)[..., order])
     right = torch.stack(chances).mean(0).argmax(-1) == tasks.query_y
     torch.testing.assert_close(found["transductive"], right.float().mean(1))
-    with pytest.raises(ValueError, match=r"eval\.permutations"):
-        Evaluator(rule, Regression(), loss, permutations=2).score({"phi": phi}, state, tasks)
 
 
 def test_a_shared_head_makes_the_numbers_of_classes_void() -> None:
@@ -172,3 +170,29 @@ def test_impossible_settings_are_named() -> None:
         EvaluationSettings(tasks=0)
     with pytest.raises(ValueError, match=r"eval\.monitor_every=-1 must be at least 0"):
         EvaluationSettings(monitor_every=-1)
+
+
+def test_adapting_and_pictures_start_from_the_head_that_is_scored() -> None:
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(784, 5)))
+    rule = Reptile(inner_steps=3, inner_batch_size=5, inner_lr=0.05)
+    loss, task, meta = (
+        TaskLoss(network, cross_entropy, "sum"),
+        episodes(1).task(0),
+        {"phi": network.initial()},
+    )
+    shared = {"phi": network.layout.with_shared_head(meta["phi"])}
+    state = rule.optimizer.init(meta["phi"])
+    evaluator = Evaluator(rule, Classification(), loss, shared_head=True)
+    plain = Evaluator(rule, Classification(), loss)
+    assert torch.equal(evaluator.adapt(meta, state, task), plain.adapt(shared, state, task))
+    for left in (state, None):
+        points = evaluator.example(task, {"": (meta, left)}).weights[""]
+        assert torch.equal(points[0], shared["phi"])
+
+
+def test_orders_of_classes_are_for_tasks_that_number_them() -> None:
+    settings = EvaluationSettings(permutations=2)
+    rule = Reptile(inner_steps=3, inner_batch_size=5, inner_lr=0.05)
+    MetaLearner(rule, Conv4(5), Classification(), outer_steps=1, evaluation=settings)
+    with pytest.raises(ValueError, match=r"eval\.permutations .* Regression do not: leave it at 1"):
+        MetaLearner(rule, MLP(), Regression(), outer_steps=1, evaluation=settings)

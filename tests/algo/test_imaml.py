@@ -1,8 +1,11 @@
+import pytest
 import torch
 from torch import Tensor
 
 from firstorder.algo.base import Context
 from firstorder.algo.imaml import IMAML
+from firstorder.model import Conv4
+from firstorder.network import Network
 from firstorder.second_order import conjugate_gradient
 
 D, STRENGTH = 5, 0.7
@@ -41,3 +44,13 @@ def test_conjugate_gradient_solves_each_row_and_stays_finite_once_done() -> None
     torch.testing.assert_close(conjugate_gradient(lambda v: v @ a, b, D), expected)
     torch.testing.assert_close(conjugate_gradient(lambda v: v @ a, b, 50), expected)
     assert torch.equal(conjugate_gradient(lambda v: -v, b, 3), torch.zeros_like(b))
+
+
+def test_a_network_that_draws_random_numbers_and_a_loop_without_steps_are_refused() -> None:
+    settings = {"inner_batch_size": 1, "inner_lr": 0.1}
+    with pytest.raises(ValueError, match=r"algo\.inner_steps=1: iMAML"):
+        IMAML(inner_steps=1, **settings)  # type: ignore[arg-type]
+    rule = IMAML(inner_steps=2, **settings)  # type: ignore[arg-type]
+    rule.must_take(Network(Conv4(5)))
+    with pytest.raises(ValueError, match=r"algo=imaml .* set model\.dropout=0"):
+        rule.must_take(Network(Conv4(5, dropout=0.1)))

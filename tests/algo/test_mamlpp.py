@@ -7,7 +7,8 @@ from torch import Tensor
 from firstorder.algo import MAML
 from firstorder.algo.base import Context
 from firstorder.algo.mamlpp import MAMLPP
-from firstorder.network import Layout
+from firstorder.model import Conv4
+from firstorder.network import Layout, Network
 
 SETTINGS: dict[str, Any] = {
     "inner_steps": 4, "inner_batch_size": 4, "inner_lr": 0.05, "inner_optimizer": "sgd",
@@ -86,3 +87,8 @@ def test_what_would_leave_the_step_sizes_unlearnt_is_refused() -> None:
             MAMLPP(**{**SETTINGS, **change})
     with pytest.raises(ValueError, match=r"eval\.inner_lr=0\.1"):
         MAMLPP(**SETTINGS).with_inner_lr(0.1)
+
+
+def test_a_network_that_draws_random_numbers_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"algo=mamlpp .* set model\.dropout=0"):
+        MAMLPP(**SETTINGS).must_take(Network(Conv4(5, dropout=0.1)))

@@ -60,3 +60,19 @@ def test_what_would_leave_the_step_sizes_unlearnt_is_refused() -> None:
             MetaSGD(**{**SETTINGS, **change})
     with pytest.raises(ValueError, match=r"eval\.inner_lr=0\.1"):
         MetaSGD(**SETTINGS).with_inner_lr(0.1)
+
+
+@pytest.mark.parametrize("is_random", [False, True], ids=["product", "autograd"])
+def test_weight_decay_is_that_of_gradient_descent(is_random: bool) -> None:
+    _, loss, context, batches = problem()
+    settings, context = (
+        {**SETTINGS, "inner_options": {"weight_decay": 0.3}},
+        replace(context, is_random=is_random),
+    )
+    meta = MetaSGD(**settings).meta_parameters(loss.network)
+    adapted, _ = MetaSGD(**settings).adapt(loss, meta, (), batches, context)
+    expected, _ = MAML(**settings).adapt(loss, meta, (), batches, context)
+    torch.testing.assert_close(adapted, expected)
+    found = MetaSGD(**settings).meta_gradient(loss, meta, (), batches, context)
+    plain = MAML(**settings).meta_gradient(loss, {"phi": meta["phi"]}, (), batches, context)
+    torch.testing.assert_close(found.direction["phi"], plain.direction["phi"])

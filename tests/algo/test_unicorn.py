@@ -29,3 +29,19 @@ def test_classes_may_be_numbered_in_any_order_and_the_gradient_is_of_one_row() -
     torch.testing.assert_close(rows, rows.mean(0).expand(3, 5))
     autograd = maml(lambda meta: unicorn.inner(loss, meta, context), meta, (), batches)
     torch.testing.assert_close(found, autograd.direction["phi"])
+
+
+def test_without_second_derivatives_its_gradient_goes_through_the_mean_too() -> None:
+    torch.manual_seed(0)
+    network = Network(nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 3)).double())
+    loss, context = TaskLoss(network, cross_entropy, "mean"), Context(network.layout)
+    x, labels = torch.randn(4, 6, 2, dtype=torch.float64), torch.randint(3, (4, 6))
+    unicorn = Unicorn(
+        inner_steps=4, inner_batch_size=6, inner_lr=0.1, inner_optimizer="sgd", first_order=True
+    )
+    batches = list(zip(x, labels, strict=True))
+    found = unicorn.meta_gradient(loss, {"phi": network.initial()}, (), batches, context).direction
+    rows = network.unflatten(found["phi"])["2.weight"]
+    torch.testing.assert_close(
+        rows, torch.zeros(3, 5, dtype=torch.float64)
+    )  # softmax sees no row itself

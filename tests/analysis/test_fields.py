@@ -4,8 +4,8 @@ import torch
 
 from firstorder.algo import Joint, Reptile
 from firstorder.analysis import Fields
-from firstorder.data import Signals
-from firstorder.model import Siren
+from firstorder.data import Signals, Sinusoid
+from firstorder.model import MLP, Siren
 
 INNER = {"inner_steps": 8, "inner_batch_size": 32, "inner_lr": 0.003, "inner_optimizer": "sgd",
          "loss_reduction": "mean", "meta_batch_size": 3, "parallel": True}  # fmt: skip
@@ -54,3 +54,14 @@ def test_the_summary_says_what_a_random_initialisation_needs(table: pd.DataFrame
     assert summary.loc["random", "as good as after 5, random needs"] == "5"
     figure = study().draw(table)
     assert len(figure.subfigs[1].axes) == 3 * 5
+
+
+def test_where_less_is_better_the_step_size_of_the_least_error_is_taken() -> None:
+    torch.manual_seed(0)
+    rule = Reptile(**{**INNER, "inner_steps": 4, "inner_batch_size": 10})  # type: ignore[arg-type]
+    table = Fields(
+        algorithms={"reptile": rule}, source=Sinusoid(), model=MLP(), outer_steps=1, shots=10,
+        train_shots=10, batch_size=10, points=20, tasks=4, counts=(0, 4), step_sizes=(1.0, 300.0),
+    ).measure()  # fmt: skip
+    errors = table[table.kind == "score"].groupby(["initialisation", "steps"]).value.mean()
+    assert errors["random", 4] < 2 * errors["random", 0]  # 300 times the step size diverges

@@ -137,3 +137,19 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     refuses("data.source.group")
     refuses("no column 'whom'", group="whom", targets=["b"])
     refuses("column 'b'.*not numbers", group="who", targets=["a"])
+    table.write_text("who,a,b\nx,1,2\n,3,4\n")
+    refuses("column 'who'.*names no task in 1 rows", group="who", targets=["b"])
+    table.write_text("who,a,b\nx,1,2\nx,3,4\n")
+    refuses(
+        "standardise.*there are none",
+        group="who",
+        targets=["b"],
+        standardise=True,
+        ratios=[0, 0, 1],
+    )
+
+
+def test_one_number_an_example_is_a_vector_of_one(tmp_path: Path) -> None:
+    for number in range(5):
+        np.savez(tmp_path / f"{number}.npz", x=np.arange(4.0), y=np.arange(4.0))
+    assert Arrays(str(tmp_path)).input_shape == (1,)

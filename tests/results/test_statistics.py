@@ -48,6 +48,17 @@ def test_any_other_setting_splits_a_group(make_run: MakeRun, tmp_path: Path) -> 
     assert len(summary(tmp_path)) == 3
 
 
+def test_runs_that_were_trained_on_other_images_are_paired(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    """Images that are tested on are never changed or turned."""
+    for name, augment in (("a", []), ("b", ["flip"])):
+        source = {"root": "data", "split_seed": 0, "augment": augment}
+        make_run(name, {"transductive": [1, 0]}, settings={"data": {"source": source}})
+    first, second = ([(run, "transductive")] for run in find_runs([tmp_path]).runs)
+    assert paired_difference(first, second).tasks == 2
+
+
 def test_the_same_seed_counts_once_with_the_most_tasks(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("a", {"transductive": [0, 0]})
     make_run("b", {"transductive": [1, 1, 1]})

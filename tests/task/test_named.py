@@ -64,3 +64,28 @@ def test_a_metric_of_several_numbers_is_refused() -> None:
                   metric_options={"task": "multiclass", "num_classes": 4, "average": "none"}),
             4, torch.randint(4, (2, 6)),
         )  # fmt: skip
+
+
+def test_a_metric_that_is_undefined_or_of_a_task_that_diverged_is_the_worst() -> None:
+    kind = Named(False, metric="PearsonCorrCoef")
+    network = Network(nn.Linear(3, 1))
+    x, y = torch.rand(2, 6, 3), torch.rand(2, 6, 1)
+    constant = torch.stack([torch.zeros(4), torch.full((4,), torch.nan)])
+    scores = kind.score(network, constant, Episode(x, y, x, y, *ZERO))[kind.measure]
+    assert scores[0] == -1
+    assert scores[1].isnan()  # counted as diverged, with the worst score
+    worst = {"PearsonCorrCoef": -1.0, "R2Score": float("-inf"), "MeanSquaredError": float("inf")}
+    task = Episode(x, y, x, y, *ZERO)
+    assert {name: Named(False, metric=name).score_if_diverged(task) for name in worst} == worst
+    assert Named(True).score_if_diverged(task) == 0
+
+
+def test_labels_of_the_usual_loss_can_be_smoothed() -> None:
+    prediction, target = torch.randn(5, 3), torch.randint(3, (5,))
+    losses = Named(True).smoothed(0.1)(prediction, target)
+    expected = nn.functional.cross_entropy(prediction, target, label_smoothing=0.1)
+    torch.testing.assert_close(losses.mean(), expected)
+    with pytest.raises(ValueError, match=r"data\.source\.loss_options"):
+        Named(True, loss="MultiMarginLoss").smoothed(0.1)
+    with pytest.raises(ValueError, match="is for classes"):
+        Named(False).smoothed(0.1)

@@ -12,7 +12,7 @@ from firstorder.algo.maml import MAML
 from firstorder.inner_loop import InnerLoop, Loss
 from firstorder.inner_optimizer import InnerOptimizer, State
 from firstorder.meta_gradient import Meta
-from firstorder.network import Layout
+from firstorder.network import Layout, Network
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class ANIL(MAML):
     """Adapt only some layers to a task; the outer loop learns all of them, by MAML's gradient.
 
     Attributes:
-        layers: beginnings of the names of the parameters that adapt; the last layer where none are given.
+        layers: names of the parameters, layers or parts of the network that adapt, "" for all of it; the
+            last layer where none are given.
     """
 
     layers: Sequence[str] = ()
@@ -50,6 +51,14 @@ class ANIL(MAML):
         loop, layout = super().inner(loss, meta, context), context.layout
         mask = self.adapts(layout).to(loop.phi.device)
         return loop._replace(optimizer=Masked(loop.optimizer, mask))
+
+    def must_take(self, network: Network) -> None:
+        for name in self.layers:
+            if not network.layout.mask([name]).any():
+                raise ValueError(
+                    f"algo.layers={list(self.layers)}: the network has no layer {name}; parameters are"
+                    f" {', '.join(network.layout)}"
+                )
 
     def adapts(self, layout: Layout) -> Tensor:
         """Return which weights the inner loop moves, (d,) bool."""

@@ -148,6 +148,13 @@ class MetaAlgorithm(ABC):
         """Return the algorithm with another inner step size, for evaluation."""
         return replace(self, inner_lr=inner_lr)
 
+    def must_take(self, network: Network) -> None:  # noqa: B027 (most take any)
+        """Make sure that a network is one that this algorithm can learn.
+
+        Raises:
+            ValueError: it is not.
+        """
+
     @property
     def name(self) -> str:
         """The class's name as configs write it: GradientCombination is gradient_combination."""
@@ -213,6 +220,20 @@ class MetaAlgorithm(ABC):
 def mean(tensors: Sequence[Tensor]) -> Tensor:
     """Average tensors of one shape."""
     return torch.stack(list(tensors)).mean(0)
+
+
+def must_be_fixed(name: str, network: Network) -> None:
+    """Make sure that a network is the same function each time that it is evaluated on a task.
+
+    Raises:
+        ValueError: it draws random numbers; what an algorithm computes again would be of other ones.
+    """
+    if network.is_random:
+        raise ValueError(
+            f"algo={name} computes the losses of a task again for their derivatives, and the network"
+            " draws its dropout anew each time: set model.dropout=0 (model.drop=0 of resnet12), or take"
+            " algo=maml"
+        )
 
 
 @contextmanager

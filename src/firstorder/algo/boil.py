@@ -13,8 +13,8 @@ class BOIL(ANIL):
     """Adapt the features to a task under a fixed classifier; the outer loop learns both.
 
     Attributes:
-        layers: beginnings of the names of the parameters that adapt; all but the last layer where none
-            are given.
+        layers: names of the parameters, layers or parts of the network that adapt, "" for all of it; all
+            but the last layer where none are given.
     """
 
     def adapts(self, layout: Layout) -> Tensor:

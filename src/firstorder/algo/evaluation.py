@@ -40,7 +40,7 @@ class EvaluationSettings:
         shared_head: start with every row of the last layer replaced by the mean of the rows, so that all
             classes start alike (Ye and Chao 2022).
         permutations: adapt with the rows of the last layer in so many orders, and average the
-            probabilities that come out; 1 for the order that was learnt.
+            probabilities that come out, in scores only; 1 for the order that was learnt.
         curve_tasks: test tasks on which the adaptation curve, score against inner steps, is measured.
         batch: episodes handed over at once, to each rank; no number depends on it.
         parallel: adapt to those of a batch at once: much faster for small networks.
@@ -80,6 +80,9 @@ class Evaluator:
         loss: what the inner loop descends.
         at_once: adapt to all tasks of a batch at once; the same scores, at another speed.
         shared_head, permutations: as in `EvaluationSettings`.
+
+    Raises:
+        ValueError: tasks of this kind have no classes to permute.
     """
 
     algorithm: MetaAlgorithm
@@ -88,6 +91,10 @@ class Evaluator:
     at_once: bool = True
     shared_head: bool = False
     permutations: int = 1
+
+    def __post_init__(self) -> None:
+        if self.permutations > 1:
+            self.kind.must_permute()
 
     @property
     def context(self) -> Context:
@@ -98,6 +105,7 @@ class Evaluator:
     def adapt(self, meta: Meta, state: State, task: Episode) -> Tensor:
         """Return the weights, (d,), that the inner loop reaches on one task of floats."""
         with task_noise(self.context, task.noise_seed):
+            meta, state = next(self._starts(meta, state, self.context.layout))
             batches = task.support_batches()
             return self.algorithm.adapt(self.loss, meta, state, batches, self.context)[0]
 
@@ -164,9 +172,10 @@ class Evaluator:
             starts: by name, meta-parameters and inner state to start from; a fresh state where None.
         """
         weights = {}
-        for name, (meta, state) in starts.items():
+        for name, (meta, given) in starts.items():
+            meta, state = next(self._starts(meta, given or (), self.context.layout))
             loop = self.algorithm.inner(self.loss, meta, self.context)
-            state = loop.optimizer.init(loop.phi) if state is None else state
+            state = loop.optimizer.init(loop.phi) if given is None else state
             with task_noise(self.context, task.noise_seed):
                 steps = list(trajectory(*loop, state, task.support_batches()))
             weights[name] = [loop.phi, *(step.phi for step in steps)]

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.inner_loop import Batch, InnerLoop, Loss
 from firstorder.inner_optimizer import State
-from firstorder.meta_gradient import Meta, MetaGradient, maml, maml_first_order, maml_product
+from firstorder.meta_gradient import (
+    Meta,
+    MetaGradient,
+    by_meta,
+    maml,
+    maml_first_order,
+    maml_product,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,8 @@ class MAML(MetaAlgorithm):
             return self.inner(loss, meta, context)
 
         if self.first_order:
-            return maml_first_order(*inner(meta), state, batches)
+            found = maml_first_order(*inner(meta), state, batches)
+            return found._replace(direction=by_meta(inner, meta, found.direction["phi"]))
         # What draws random numbers can't be computed again on the way back.
         differentiate = maml if context.is_random else maml_product
         return differentiate(inner, meta, state, batches)

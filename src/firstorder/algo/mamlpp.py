@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils._pytree import tree_map
 
-from firstorder.algo.base import Context
+from firstorder.algo.base import Context, must_be_fixed
 from firstorder.algo.meta_sgd import MetaSGD
 from firstorder.algo.optimizers import PerStepSGD
 from firstorder.inner_loop import Batch, InnerLoop, Loss
@@ -32,13 +32,16 @@ class MAMLPP(MetaSGD):
     multi_step: Share = 0.15
     first_order_share: Share = 0.3
 
+    def must_take(self, network: Network) -> None:
+        must_be_fixed(self.name, network)
+
     def meta_parameters(self, network: Network) -> Meta:
         phi = network.initial()
         alpha = phi.new_full((self.inner_steps - 1, len(network.layout)), self.inner_lr)
         return {"phi": phi, "alpha": alpha}
 
     def inner(self, loss: Loss, meta: Meta, context: Context) -> InnerLoop:
-        optimizer = PerStepSGD(meta["alpha"], tuple(context.layout.sizes))
+        optimizer = PerStepSGD(meta["alpha"], tuple(context.layout.sizes), self.weight_decay)
         return InnerLoop(loss, optimizer, meta["phi"])
 
     def loss_weights(self, context: Context) -> list[float]:

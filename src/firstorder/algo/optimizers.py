@@ -7,14 +7,23 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import register_dataclass
 
-from firstorder.inner_optimizer import InnerOptimizer, State
+from firstorder.inner_optimizer import InnerOptimizer, State, shrunk
 
 
 @dataclass(frozen=True)
 class PerWeightSGD(InnerOptimizer):
-    """Gradient descent phi - alpha * g with a step size alpha, (d,), for each weight."""
+    """Gradient descent phi - alpha * g with a step size alpha, (d,), for each weight.
+
+    Attributes:
+        alpha: the step sizes.
+        weight_decay: as that of SGD.
+    """
 
     alpha: Tensor
+    weight_decay: float = 0.0
+
+    def before_gradient(self, phi: Tensor) -> Tensor:
+        return shrunk(phi, self.weight_decay)
 
     def init(self, phi: Tensor) -> State:
         return ()
@@ -36,10 +45,15 @@ class PerStepSGD(InnerOptimizer):
     Attributes:
         alpha: (steps, parameters); steps after the last, at evaluation, take the last one's.
         sizes: weights of each parameter.
+        weight_decay: as that of SGD.
     """
 
     alpha: Tensor
     sizes: tuple[int, ...]
+    weight_decay: float = 0.0
+
+    def before_gradient(self, phi: Tensor) -> Tensor:
+        return shrunk(phi, self.weight_decay)
 
     def init(self, phi: Tensor) -> State:
         return Taken(phi.new_zeros(()))

@@ -1,4 +1,4 @@
-"""UNICORN-MAML (Ye and Chao 2022): one classifier, shared by all classes, as the start of each."""
+"""UNICORN-MAML (Ye and Chao 2022): all classes start from the same row of the last layer."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,12 @@ from firstorder.meta_gradient import Meta
 
 @dataclass(frozen=True, kw_only=True)
 class Unicorn(MAML):
-    """Start the inner loop from a head whose rows are their mean, so that no class has a place.
+    """Start the inner loop from a last layer whose rows are all the mean of its rows.
 
-    MAML's gradient goes through the mean: the outer loop learns one row, and what a task's classes are
-    numbered changes nothing.
+    MAML's gradient goes through the mean. What rows have in common does not change their softmax, so the
+    row itself has no gradient, and the start is as good as a last layer of zeros (the zeroing trick of
+    Kao et al. 2022): the outer loop learns the features. How a task's classes are numbered changes
+    nothing under SGD; the state of Adam, handed on from task to task, still differs from row to row.
     """
 
     def inner(self, loss: Loss, meta: Meta, context: Context) -> InnerLoop:

@@ -120,7 +120,7 @@ class Expansion(Analysis):
             not fall as alpha^2.
         loss_reduction: "sum" or "mean" over a mini-batch.
         ways: classes a task.
-        batch_shots: samples a class in a mini-batch; a task is cut into 11 of them.
+        batch_shots: samples a class in a mini-batch, in the mean; a task is cut into 11 of them.
         tasks: how many.
         steps: the k to measure, 2 to 11.
         alphas: the inner step sizes to measure.

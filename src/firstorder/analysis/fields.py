@@ -68,13 +68,18 @@ class Fields(Initialisations):
             rows += [(name, "target", 0, i, c, v) for i, y in target for c, v in enumerate(y)]
             for steps in self.counts:
                 tried = [self.scores(one, learner, validation, steps).mean() for one in evaluators]
-                best = evaluators[int(torch.stack(tried).argmax())]
+                best = evaluators[int((self.sign * torch.stack(tried)).argmax())]
                 scores = self.scores(best, learner, test, steps).tolist()
                 rows += [(name, "score", steps, i, 0, score) for i, score in enumerate(scores)]
                 fit = enumerate(self.fit(best, learner, shown, steps).tolist())
                 rows += [(name, "fit", steps, i, c, v) for i, y in fit for c, v in enumerate(y)]
         columns = ["initialisation", "kind", "steps", "index", "channel", "value"]
         return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def sign(self) -> int:
+        """1 where a higher score is better, -1 where a lower one is."""
+        return 1 if self.source.kind.higher_is_better else -1
 
     def batch(self, sampler: EpisodeSampler) -> Episode:
         """Return the first tasks of a stream, as one batch."""
@@ -117,7 +122,7 @@ class Fields(Initialisations):
         random = means.iloc[0]
         rows = []
         for name, mean in means.iterrows():
-            enough = [n for n, score in random.items() if score >= mean[few]]
+            enough = [n for n, score in random.items() if self.sign * (score - mean[few]) >= 0]
             needs = f"{enough[0]}" if enough else f"over {means.columns[-1]}"
             found = {f"{n} steps": f"{score:.1f}" for n, score in mean.items()}
             rows.append(

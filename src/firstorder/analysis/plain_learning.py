@@ -54,7 +54,8 @@ class PlainLearning(Analysis):
         inner_steps: k.
         batch_size: images of a mini-batch; its loss is a mean.
         epochs: passes over the training images.
-        seeds: of the initial weights and the order of the images.
+        seeds: of the order of the images, and of the initial weights, which each layer draws by its own
+            `reset_parameters` or `initialise`.
     """
 
     source: Any

@@ -19,7 +19,7 @@ class ArrayTask:
 
     Attributes:
         name: the file, or the group.
-        x: inputs, (n, ...) float32, or uint8.
+        x: inputs, (n, ...) float32, or uint8; one number an example is (n, 1).
         y: targets, (n, outputs) float32 numbers, or (n,) int64 classes.
     """
 
@@ -146,6 +146,8 @@ def split_table(path: Path, how: HowToRead) -> dict[str, list[ArrayTask]]:
             raise ValueError(
                 f"column {column!r} of {path} holds {table[column].dtype}, not numbers"
             )
+    if missing := int(table[group].isna().sum()):
+        raise ValueError(f"column {group!r} of {path} names no task in {missing} rows: fill it in")
     of = {
         str(name): task_of(
             f"{group} {name} of {path}", rows[inputs].to_numpy(), rows[list(targets)].to_numpy()
@@ -179,6 +181,7 @@ def task_of(name: str, x: np.ndarray, y: np.ndarray) -> ArrayTask:
     if x.ndim < 1 or len(x) != len(y) or not len(x):
         raise ValueError(f"x and y of {name} must hold as many examples, not {len(x)} and {len(y)}")
     y = y.astype(np.float32).reshape(len(y), -1)
+    x = x[:, None] if x.ndim == 1 else x
     return ArrayTask(name, x if x.dtype == np.uint8 else x.astype(np.float32), y)
 
 

@@ -103,6 +103,11 @@ class Arrays:
 
     def _standardise(self) -> None:
         train = self.tasks["train"]
+        if not train:
+            raise ValueError(
+                "data.source.standardise=true scales by the training tasks, and there are none: see"
+                " data.source.ratios"
+            )
         x_of = scale_of([task.x for task in train])
         y_of = scale_of([task.y for task in train])
         self.tasks = {

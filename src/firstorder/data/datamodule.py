@@ -9,7 +9,6 @@ from lightning import LightningDataModule
 from firstorder.algo.base import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.data.images.resident import OnDevice, ResidentImages, resident
-from firstorder.data.images.source import ImageSource
 from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeLoader, EpisodeSampler, MetaBatches
 from firstorder.data.source import TaskSource
 from firstorder.task.episode import Episode
@@ -143,7 +142,7 @@ class EpisodeDataModule(LightningDataModule):
 
     def _evaluation_sampler(self, split: str, stream: int) -> EpisodeSampler:
         settings, source = self.evaluation, self.source
-        plain = source.unaugmented() if isinstance(source, ImageSource) else source
+        plain = source.unaugmented() if hasattr(source, "unaugmented") else source
         return EpisodeSampler(
             source=plain, split=split, stream=stream, seed=self.seed, ways=self.ways,
             shots=self.shots, query_shots=settings.query_shots,

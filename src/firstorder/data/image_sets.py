@@ -1,6 +1,7 @@
 """Data sets of images by name, for sources that make other tasks of them than telling classes apart."""
 
-from typing import Any, Literal
+from copy import copy
+from typing import Any, Literal, Self
 
 from firstorder.data.cifarfs import CifarFS
 from firstorder.data.glyphs import Glyphs
@@ -89,3 +90,9 @@ class TasksOfImages:
     def setup(self) -> None:
         """Open the images' cache."""
         self.images.setup()
+
+    def unaugmented(self) -> Self:
+        """Return the same source of images without random changes: evaluation wants them as they are."""
+        plain = copy(self)
+        plain.images = self.images.unaugmented()
+        return plain

@@ -21,7 +21,7 @@ class Signals:
     and equally spaced in evaluation.
 
     Attributes:
-        waves: J, the highest number of half periods.
+        waves: J, the highest number of periods.
     """
 
     waves: Count = 8

@@ -116,7 +116,9 @@ class Learner:
         if classes is not None and len(classes) != self.ways:
             start = with_ways(start, self.ways, len(classes), algorithm.name)
         loss = replace(learnt.loss, network=start.network)
-        evaluator = Evaluator(algorithm, learnt.kind, loss)
+        evaluator = Evaluator(
+            algorithm, learnt.kind, loss, shared_head=learnt.evaluation.shared_head
+        )
         return Adaptation(evaluator, start, task, self.form, classes)
 
     def _as_outputs(self, task: Episode) -> Tensor:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 class DropBlock(nn.Module):
     """Drop squares of each channel, about `drop` of all features, and scale up the rest.
 
-    Squares begin at random places, with the probability drop / size^2 each that their Eq. 1 has for a
-    large map; nothing is dropped in evaluation mode.
+    Squares lie within the map, each place of one with the probability of their Eq. 1; nothing is dropped
+    in evaluation mode.
 
     Args:
         drop: the share of features to drop.
@@ -24,8 +24,10 @@ class DropBlock(nn.Module):
         """Return features, (n, C, H, W), some of them zero."""
         if not self.training:
             return x
-        size = min(self.size, *x.shape[-2:])
-        begins = (torch.rand_like(x) < self.drop / size**2).to(x.dtype)
-        ahead = size - 1
-        kept = 1 - F.max_pool2d(F.pad(begins, (ahead, 0, ahead, 0)), size, stride=1)
+        *outer, height, width = x.shape
+        size = min(self.size, height, width)
+        places = x.new_empty(*outer, height - size + 1, width - size + 1)
+        share = self.drop / size**2 * (height * width) / places[0, 0].numel()
+        begins = (torch.rand_like(places) < share).to(x.dtype)
+        kept = 1 - F.max_pool2d(F.pad(begins, (size - 1,) * 4), size, stride=1)
         return x * kept * (kept.numel() / kept.sum().clamp(min=1))

@@ -12,7 +12,8 @@ class Transformer(nn.Module):
 
     Layers are as in GPT-2: normalise, attend, add; normalise, two linear layers with GELU, add. With
     rank > 0 the transformer stays as it was initialised, or as a file holds it, and low-rank adapters
-    of its queries and values are learnt together with the last layer (LoRA, Hu et al. 2021, by peft).
+    of its queries and values (LoRA, Hu et al. 2021, by peft), the last normalisation and the last
+    layer are learnt.
 
     Args:
         num_classes: N, the ways of a task.

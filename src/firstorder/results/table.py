@@ -30,6 +30,9 @@ def group_of(run: RunRecord) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:GROUP_DIGITS]
 
 
+OF_TRAINING = ("data.source.augment", "data.source.rotations", "data.source.validation_classes")
+
+
 def test_tasks_of(run: RunRecord) -> str:
     """Return what decides a run's test tasks: two runs with the same value had the same ones.
 
@@ -40,7 +43,10 @@ def test_tasks_of(run: RunRecord) -> str:
         key: value
         for key, value in leaves.items()
         if key in ("data.ways", "data.shots", "eval.query_shots")
-        or (key.startswith("data.source.") and (counts(key) or key.endswith("seed")))
+        or (
+            (key.startswith("data.source.") and (counts(key) or key.endswith("seed")))
+            and key not in OF_TRAINING
+        )
     }
     content = [run.results["data"]["fingerprint"], run.results["seed"], chosen]
     return json.dumps(content, sort_keys=True, default=str)

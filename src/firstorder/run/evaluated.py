@@ -30,6 +30,7 @@ class EvaluatedLearner(LearnedState):
         super().__init__(*arguments, **keywords)
         self.evaluation = evaluation or EvaluationSettings(curve_tasks=0)
         algorithm, lr = self.algorithm, self.evaluation.inner_lr
+        algorithm.must_take(self.network)
         evaluated = algorithm if lr is None else algorithm.with_inner_lr(lr)
         self.evaluator = Evaluator(
             evaluated, self.kind, self.loss, at_once=self.evaluation.parallel,

@@ -88,14 +88,18 @@ class TaskKind(ABC):
         """
 
     def score_together(self, network: Network, weights: Sequence[Tensor], tasks: Episode) -> Scores:
-        """Score the mean prediction of several weights, (tasks, d) each, as `score` does for one.
+        """Score the mean prediction of several weights, (tasks, d) each, as `score` does for one."""
+        raise NotImplementedError
+
+    def must_permute(self) -> None:
+        """Make sure that a task's classes are numbered anew, so that `score_together` has a meaning.
 
         Raises:
-            ValueError: this kind has no such mean.
+            ValueError: they are not, or there are none.
         """
         raise ValueError(
-            "eval.permutations averages over the numbers that classes are given, which tasks of"
-            f" {type(self).__name__} do not have: leave it at 1"
+            "eval.permutations averages over the numbers that each task gives its classes, which tasks of"
+            f" {type(self).__name__} do not: leave it at 1"
         )
 
     def answer(

@@ -70,6 +70,9 @@ class Classification(TaskKind):
             for name, predictor in PREDICTORS.items()
         }
 
+    def must_permute(self) -> None:
+        """Do nothing: each task numbers its classes in the order of their draw."""
+
     def score_together(self, network: Network, weights: Sequence[Tensor], tasks: Episode) -> Scores:
         """Return the accuracies of the classes of the highest mean probability."""
         return {

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from firstorder.network import Network, predict
 from firstorder.settings import Options, one_of_names
 from firstorder.task.base import Example, Scores, TaskKind, where_finite
-from firstorder.task.classification import cross_entropy
+from firstorder.task.classification import Classification, cross_entropy
 from firstorder.task.episode import Episode
+from firstorder.task.loss import Criterion
 from firstorder.task.regression import Regression, squared_error
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ class Named(TaskKind):
         self.options = dict(metric_options or {})
         self.measure = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower()
         self.protocols = (self.measure,)
-        self.higher_is_better = self.metric(2).higher_is_better is not False
+        made_metric = self.metric(2)
+        self.higher_is_better = made_metric.higher_is_better is not False
+        ends = made_metric.plot_lower_bound, made_metric.plot_upper_bound
+        bound = ends[0] if self.higher_is_better else ends[1]
+        infinite = float("-inf" if self.higher_is_better else "inf")
+        self.worst = infinite if bound is None else float(bound)
 
     def metric(self, outputs: int) -> Any:
         """Return a new metric for a network of so many outputs."""
@@ -78,11 +84,15 @@ class Named(TaskKind):
         raise NotImplementedError
 
     def score(self, network: Network, phi: Tensor, tasks: Episode) -> Scores:
-        """Return the metric over each task's query set, (tasks,)."""
+        """Return the metric over each task's query set, (tasks,).
+
+        One that is undefined, such as the correlation of a constant prediction, counts as the worst.
+        """
         prediction = predict(network, phi, tasks.query_x)
         metric = self.metric(prediction.shape[-1]).to(prediction.device)
         pairs = zip(prediction, tasks.query_y, strict=True)
         scores = torch.stack([self._one(metric, *pair) for pair in pairs])
+        scores = torch.where(scores.isnan(), self.score_if_diverged(tasks), scores)
         return {self.measure: where_finite(prediction, lambda: scores)}
 
     def _one(self, metric: Any, prediction: Tensor, target: Tensor) -> Tensor:
@@ -109,8 +119,23 @@ class Named(TaskKind):
         return outputs.softmax(-1) if self.has_classes else outputs
 
     def score_if_diverged(self, tasks: Episode) -> float:
-        """Return the worst score there is: an infinite one."""
-        return float("-inf" if self.higher_is_better else "inf")
+        """Return the worst score that the metric has, an infinite one where it has no bound."""
+        return self.worst
+
+    def smoothed(self, share: float) -> Criterion:
+        """Return the loss with a share of each label spread over all classes.
+
+        Raises:
+            ValueError: targets are no classes, or the loss is not the usual one.
+        """
+        if not share or not self.has_classes:
+            return super().smoothed(share)
+        if self.criterion is not cross_entropy:
+            raise ValueError(
+                f"algo.label_smoothing={share} is of the usual loss: leave data.source.loss out, or take"
+                " data.source.loss=CrossEntropyLoss data.source.loss_options={label_smoothing: ...}"
+            )
+        return Classification().smoothed(share)
 
     def rows(self, summary: dict[str, Any]) -> list[tuple[str, str, int]]:
         numbers = summary[self.measure]
