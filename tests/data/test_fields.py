@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 
+import firstorder.cli.resolvers  # noqa: F401 (registers them)
+from firstorder.cli.schema import register
 from firstorder.data.fields import Fields, pixel_centres
+from firstorder.places import CONF
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +61,12 @@ def test_what_an_image_cannot_give_is_refused(fields: Fields) -> None:
         fields.draw("train", rng, 2, 10, 0)
     with pytest.raises(ValueError, match=r"data\.source\.options"):
         Fields("glyphs", options={"image_size": 3})
+
+
+def test_configs_ask_for_all_pixels_of_an_image_whatever_its_size() -> None:
+    register()
+    options = ["data=fields", "data.source.options={image_size: 9}"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", [*options, "data.source.images=cifarfs"])
+    asked = cfg.data.shots, cfg.data.train_shots, cfg.eval.query_shots, cfg.algo.inner_batch_size
+    assert asked == (81,) * 4

@@ -35,6 +35,11 @@ class Fields(TasksOfImages):
         """Where the pixels lie, row by row."""
         return pixel_centres(*self.shape[1:])
 
+    @property
+    def pixels(self) -> int:
+        """The number of points of an image; conf/data/fields.yaml asks for all of them."""
+        return len(self.grid)
+
     def draw(
         self, split: str, rng: np.random.Generator, ways: int, shots: int, query_shots: int
     ) -> Task:
