@@ -48,7 +48,7 @@ def test_conjugate_gradient_solves_each_row_and_stays_finite_once_done() -> None
 
 def test_a_network_that_draws_random_numbers_and_a_loop_without_steps_are_refused() -> None:
     settings = {"inner_batch_size": 1, "inner_lr": 0.1}
-    with pytest.raises(ValueError, match=r"algo\.inner_steps=1: iMAML"):
+    with pytest.raises(ValueError, match=r"algo\.inner_steps=1: IMAML"):
         IMAML(inner_steps=1, **settings)  # type: ignore[arg-type]
     rule = IMAML(inner_steps=2, **settings)  # type: ignore[arg-type]
     rule.must_take(Network(Conv4(5)))

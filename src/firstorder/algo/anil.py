@@ -3,37 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-from torch.utils._pytree import register_dataclass
 
 from firstorder.algo.base import Context
 from firstorder.algo.maml import MAML
+from firstorder.algo.optimizers import Masked
 from firstorder.inner_loop import InnerLoop, Loss
-from firstorder.inner_optimizer import InnerOptimizer, State
 from firstorder.meta_gradient import Meta
 from firstorder.network import Layout, Network
-
-
-@dataclass(frozen=True)
-class Masked(InnerOptimizer):
-    """Let an inner optimiser move only the weights where the mask, (d,) bool, is true."""
-
-    optimizer: InnerOptimizer
-    mask: Tensor
-
-    def before_gradient(self, phi: Tensor) -> Tensor:
-        return torch.where(self.mask, self.optimizer.before_gradient(phi), phi)
-
-    def init(self, phi: Tensor) -> State:
-        return self.optimizer.init(phi)
-
-    def update(self, phi: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, State]:
-        moved, state = self.optimizer.update(phi, gradient, state)
-        return torch.where(self.mask, moved, phi), state
-
-
-register_dataclass(Masked)  # its tensors are data, not settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +30,7 @@ class ANIL(MAML):
         return loop._replace(optimizer=Masked(loop.optimizer, mask))
 
     def must_take(self, network: Network) -> None:
+        super().must_take(network)
         for name in self.layers:
             if not network.layout.mask([name]).any():
                 raise ValueError(

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -101,11 +101,19 @@ class MetaAlgorithm(ABC):
     outer_optimizer: OuterOptimizer = "SGD"
     outer_options: dict[str, Any] = field(default_factory=dict)
 
+    steps_after_adapting: ClassVar[bool] = False  # its gradient is of the mini-batch after adapting
+    computes_again: ClassVar[bool] = False  # the losses of a task, for their derivatives
+
     def __post_init__(self) -> None:
         check_fields(self, "algo")
         if self.support_steps < 1:
             raise ValueError(
                 "algo.tail_shots sets the last mini-batch aside, so algo.inner_steps must be at least 2"
+            )
+        if self.steps_after_adapting and self.inner_steps < 2:
+            raise ValueError(
+                f"algo.inner_steps={self.inner_steps}: {type(self).__name__} takes the step after"
+                " adapting, so it needs at least 2; with one it is joint training, algo=joint"
             )
         try:
             _ = self.optimizer
@@ -148,12 +156,18 @@ class MetaAlgorithm(ABC):
         """Return the algorithm with another inner step size, for evaluation."""
         return replace(self, inner_lr=inner_lr)
 
-    def must_take(self, network: Network) -> None:  # noqa: B027 (most take any)
+    def must_take(self, network: Network) -> None:
         """Make sure that a network is one that this algorithm can learn.
 
         Raises:
             ValueError: it is not.
         """
+        if self.computes_again and network.is_random:
+            raise ValueError(
+                f"algo={self.name} computes the losses of a task again for their derivatives, and the"
+                " network draws its dropout anew each time: set model.dropout=0 (model.drop=0 of"
+                " resnet12), or take algo=maml"
+            )
 
     @property
     def name(self) -> str:
@@ -220,20 +234,6 @@ class MetaAlgorithm(ABC):
 def mean(tensors: Sequence[Tensor]) -> Tensor:
     """Average tensors of one shape."""
     return torch.stack(list(tensors)).mean(0)
-
-
-def must_be_fixed(name: str, network: Network) -> None:
-    """Make sure that a network is the same function each time that it is evaluated on a task.
-
-    Raises:
-        ValueError: it draws random numbers; what an algorithm computes again would be of other ones.
-    """
-    if network.is_random:
-        raise ValueError(
-            f"algo={name} computes the losses of a task again for their derivatives, and the network"
-            " draws its dropout anew each time: set model.dropout=0 (model.drop=0 of resnet12), or take"
-            " algo=maml"
-        )
 
 
 @contextmanager

@@ -21,13 +21,7 @@ class FOMAML(MetaAlgorithm):
         ValueError: there is no step before the last.
     """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.inner_steps < 2:
-            raise ValueError(
-                f"algo.inner_steps={self.inner_steps}: FOMAML keeps the step after adapting, so it needs"
-                " at least 2; with one step it is joint training, algo=joint"
-            )
+    steps_after_adapting = True
 
     def meta_gradient(
         self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from firstorder.algo.base import Context, MetaAlgorithm, must_be_fixed
+from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.algo.optimizers import Proximal
 from firstorder.inner_loop import Batch, InnerLoop, Loss, gradient_and_value, trajectory
 from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta, MetaGradient
-from firstorder.network import Network
 from firstorder.second_order import conjugate_gradient, hessian_vector
 from firstorder.settings import Count, StepSize
 
@@ -34,16 +33,8 @@ class IMAML(MetaAlgorithm):
     proximal: StepSize = 1.0
     solver_steps: Count = 5
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.inner_steps < 2:
-            raise ValueError(
-                f"algo.inner_steps={self.inner_steps}: iMAML takes its gradient on the mini-batch after"
-                " adapting, so it needs at least 2"
-            )
-
-    def must_take(self, network: Network) -> None:
-        must_be_fixed(self.name, network)
+    steps_after_adapting = True
+    computes_again = True
 
     def inner(self, loss: Loss, meta: Meta, context: Context) -> InnerLoop:
         phi = meta["phi"]

@@ -33,13 +33,7 @@ class MAML(MetaAlgorithm):
 
     first_order: bool = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.inner_steps < 2:
-            raise ValueError(
-                f"algo.inner_steps={self.inner_steps}: MAML takes its gradient on the mini-batch after"
-                " adapting, so it needs at least 2; with one it is joint training, algo=joint"
-            )
+    steps_after_adapting = True
 
     def meta_gradient(
         self, loss: Loss, meta: Meta, state: State, batches: Sequence[Batch], context: Context

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils._pytree import tree_map
 
-from firstorder.algo.base import Context, must_be_fixed
+from firstorder.algo.base import Context
 from firstorder.algo.meta_sgd import MetaSGD
 from firstorder.algo.optimizers import PerStepSGD
 from firstorder.inner_loop import Batch, InnerLoop, Loss
@@ -31,9 +31,7 @@ class MAMLPP(MetaSGD):
 
     multi_step: Share = 0.15
     first_order_share: Share = 0.3
-
-    def must_take(self, network: Network) -> None:
-        must_be_fixed(self.name, network)
+    computes_again = True
 
     def meta_parameters(self, network: Network) -> Meta:
         phi = network.initial()
@@ -55,8 +53,7 @@ class MAMLPP(MetaSGD):
     ) -> MetaGradient:
         is_early = context.iteration < self.first_order_share * context.iterations
         start = tree_map(torch.zeros_like, state)  # each task counts its steps anew
-        found = maml_product(
+        return maml_product(
             lambda meta: self.inner(loss, meta, context), meta, start, batches,
             weights=self.loss_weights(context), first_order=is_early,
-        )  # fmt: skip
-        return found._replace(state=state)
+        )._replace(state=state)  # fmt: skip

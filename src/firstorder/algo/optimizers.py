@@ -84,5 +84,23 @@ class Proximal(InnerOptimizer):
         return self.optimizer.update(phi, gradient + self.strength * (phi - self.anchor), state)
 
 
-for kind in (PerWeightSGD, PerStepSGD, Proximal):
+@dataclass(frozen=True)
+class Masked(InnerOptimizer):
+    """Let an inner optimiser move only the weights where the mask, (d,) bool, is true."""
+
+    optimizer: InnerOptimizer
+    mask: Tensor
+
+    def before_gradient(self, phi: Tensor) -> Tensor:
+        return torch.where(self.mask, self.optimizer.before_gradient(phi), phi)
+
+    def init(self, phi: Tensor) -> State:
+        return self.optimizer.init(phi)
+
+    def update(self, phi: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, State]:
+        moved, state = self.optimizer.update(phi, gradient, state)
+        return torch.where(self.mask, moved, phi), state
+
+
+for kind in (PerWeightSGD, PerStepSGD, Proximal, Masked):
     register_dataclass(kind)  # their tensors are data, not settings
