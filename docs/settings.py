@@ -6,14 +6,12 @@ python docs/settings.py [--check]
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from functools import reduce
 from inspect import cleandoc
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.cli import resolvers
@@ -83,15 +81,19 @@ def table(title: str, lines: Iterable[str]) -> str:
     )
 
 
-def config(*overrides: str, resolve: bool = True) -> dict[str, Any]:
-    """Return a composed config as plain values, or as its files write them."""
+def config(*overrides: str) -> DictConfig:
+    """Return a composed config."""
     given = ["logger.wandb.group=null", "logger.wandb.name=null", "data.root=data", *overrides]
     if "data=learn2learn" in overrides:
         given.append("data.source.factory=package.module:function")
     if "data=arrays" in overrides:  # whose sizes are those of files that only a reader has
         given += ["model.inputs=1", "model.outputs=1"]
-    found: Any = OmegaConf.to_container(compose("train", given), resolve=resolve)
-    return found
+    return compose("train", given)
+
+
+def plain(node: DictConfig, *, resolve: bool = True) -> Any:
+    """Return a node as plain values, or as its files write them."""
+    return OmegaConf.to_container(node, resolve=resolve)
 
 
 def published() -> str:
@@ -102,7 +104,7 @@ def published() -> str:
         "eval.inner_batch_size", "trainer.max_steps",
     ]  # fmt: skip
     names = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-    found = {name: OmegaConf.create(config(f"data={name}")) for name in names}
+    found = {name: config(f"data={name}") for name in names}
     lines = [
         f"| Key | {' | '.join(f'`data={name}`' for name in names)} |",
         "|---" * (len(names) + 1) + "|",
@@ -118,10 +120,10 @@ def page() -> str:
     register()
     trust(["package.module"])
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        whole = OmegaConf.create(config())
+        whole = config()
         parts = [HEAD]
         for key, kind in NODES.items():
-            node: Any = OmegaConf.to_container(OmegaConf.select(whole, key) if key else whole)
+            node: Any = plain(OmegaConf.select(whole, key) if key else whole)
             lines = rows(f"{key}." if key else "", node, described(kind))
             parts.append(table(f"`{key}.*`" if key else "At the top", lines))
         parts.insert(2, published())
@@ -130,12 +132,10 @@ def page() -> str:
             first = FIRST.get(group)
             known: set[str] = set()
             for name in sorted(names, key=lambda name: (name != first, name)):
-                node = OmegaConf.select(OmegaConf.create(config(f"{group}={name}")), key)
+                node = OmegaConf.select(config(f"{group}={name}"), key)
                 kind = class_at(key, node._target_)
-                plain: Any = OmegaConf.to_container(node, resolve=True)
-                as_written = config(f"{group}={name}", resolve=False)
-                written = reduce(getitem, key.split("."), as_written)
-                found = rows(f"{key}.", plain, described(kind), written)
+                written = plain(node, resolve=False)
+                found = rows(f"{key}.", plain(node), described(kind), written)
                 lines = [row for row in found if row not in known]
                 if name == first:
                     known = {*lines}

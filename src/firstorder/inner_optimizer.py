@@ -19,8 +19,12 @@ class InnerOptimizer(ABC):
 
     Weights are (d,), or (tasks, d) where many tasks take their steps at once: all arithmetic is
     elementwise.
+
+    Attributes:
+        weight_decay: weights shrink by this fraction before each gradient, as in the authors' code.
     """
 
+    weight_decay: float = 0.0
     by_name: ClassVar[dict[str, Callable[..., "InnerOptimizer"]]] = {}
 
     def __init_subclass__(cls, name: str | None = None) -> None:
@@ -32,7 +36,7 @@ class InnerOptimizer(ABC):
 
         A number times each weight, and so its own adjoint.
         """
-        return phi
+        return phi * (1 - self.weight_decay) if self.weight_decay else phi
 
     @abstractmethod
     def init(self, phi: Tensor) -> State:
@@ -49,14 +53,11 @@ class SGD(InnerOptimizer, name="sgd"):
 
     Attributes:
         lr: alpha.
-        weight_decay: weights shrink by this fraction before each gradient, as in the authors' code.
+        weight_decay: see `InnerOptimizer`.
     """
 
     lr: float
     weight_decay: float = 0.0
-
-    def before_gradient(self, phi: Tensor) -> Tensor:
-        return shrunk(phi, self.weight_decay)
 
     def init(self, phi: Tensor) -> State:
         return ()
@@ -81,7 +82,7 @@ class Adam(InnerOptimizer, name="adam"):
         lr: alpha.
         beta1, beta2: decay rates of the moments.
         eps: added to the root of the second moment.
-        weight_decay: weights shrink by this fraction before each gradient, as in the authors' code.
+        weight_decay: see `InnerOptimizer`.
     """
 
     lr: float
@@ -89,9 +90,6 @@ class Adam(InnerOptimizer, name="adam"):
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
-
-    def before_gradient(self, phi: Tensor) -> Tensor:
-        return shrunk(phi, self.weight_decay)
 
     def init(self, phi: Tensor) -> State:
         return AdamState(phi.new_zeros(phi.shape), phi.new_zeros(phi.shape), phi.new_zeros(()))
@@ -107,8 +105,3 @@ class Adam(InnerOptimizer, name="adam"):
         # The root's derivative is infinite at 0, where a dead unit sits; 1e-15 is far below eps.
         root = v_hat.clamp_min(1e-30).sqrt()
         return phi - self.lr * m_hat / (root + self.eps), AdamState(m, v, t)
-
-
-def shrunk(phi: Tensor, weight_decay: float) -> Tensor:
-    """Return the weights, multiplied by 1 - weight_decay."""
-    return phi * (1 - weight_decay) if weight_decay else phi

@@ -126,22 +126,27 @@ def maml_product(
     The loss draws no random numbers, for it is computed again on the way back, and depends on the
     meta-parameters through the weights only. `weights` and `first_order` are those of `product`.
     """
-    found = product(*inner(meta), state, batches, tuple(weights), first_order)
-    direction = by_meta(inner, meta, found.phi, found.optimizer)
+    loop = inner(meta)
+    found = product(*loop, state, batches, tuple(weights), first_order)
+    direction = by_meta(inner, meta, loop, found.phi, found.optimizer)
     return MetaGradient(direction, found.state, found.first_loss, found.last_loss)
 
 
 def by_meta(
-    inner: Callable[[Meta], InnerLoop], meta: Meta, phi: Tensor, optimizer: tuple[Tensor, ...] = ()
+    inner: Callable[[Meta], InnerLoop],
+    meta: Meta,
+    loop: InnerLoop,
+    phi: Tensor,
+    optimizer: tuple[Tensor, ...] = (),
 ) -> Meta:
     """Return a scalar's derivatives by the meta-parameters, from those by the loop that they make.
 
     Args:
-        inner, meta: the loop, and what it is made of.
+        inner, meta, loop: loop = inner(meta).
         phi: the derivative by the loop's start.
         optimizer: those by its optimiser's `learnable` tensors; none where they are constants.
     """
-    if len(meta) == 1 and inner(meta).phi is meta["phi"]:
+    if len(meta) == 1 and loop.phi is meta["phi"]:
         return {"phi": phi}
 
     def learnt(meta: Meta) -> tuple[Tensor, tuple[Tensor, ...]]:

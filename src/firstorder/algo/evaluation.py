@@ -14,7 +14,6 @@ from firstorder.algo.base import Context, MetaAlgorithm, task_noise
 from firstorder.inner_loop import repeat_for_tasks, trajectory
 from firstorder.inner_optimizer import State
 from firstorder.meta_gradient import Meta
-from firstorder.network import Layout
 from firstorder.settings import Count, CountOrZero, StepSize, check_fields
 from firstorder.task.base import Example, Scores, TaskKind
 from firstorder.task.episode import Episode
@@ -105,7 +104,7 @@ class Evaluator:
     def adapt(self, meta: Meta, state: State, task: Episode) -> Tensor:
         """Return the weights, (d,), that the inner loop reaches on one task of floats."""
         with task_noise(self.context, task.noise_seed):
-            meta, state = next(self._starts(meta, state, self.context.layout))
+            meta, state = next(self._starts(meta, state))
             batches = task.support_batches()
             return self.algorithm.adapt(self.loss, meta, state, batches, self.context)[0]
 
@@ -134,10 +133,10 @@ class Evaluator:
 
     def _score(self, meta: Meta, state: State, tasks: Episode, steps: int | None) -> Scores:
         """Adapt to tasks at once, as rows, and score them, NaN where a task diverged."""
-        number, layout = len(tasks.support_x), self.context.layout
+        number = len(tasks.support_x)
         loss = SumOverTasks(self.loss)
         weights = []
-        for start, left in self._starts(meta, state, layout):
+        for start, left in self._starts(meta, state):
             meta, state = repeat_for_tasks(start, number), repeat_for_tasks(left, number)
             with task_noise(self.context, tasks.noise_seed[0]):
                 batches = islice(tasks.support_batches(), steps)
@@ -146,8 +145,9 @@ class Evaluator:
             return self.kind.score_together(self.loss.network, weights, tasks)
         return self.kind.score(self.loss.network, weights[0], tasks)
 
-    def _starts(self, meta: Meta, state: State, layout: Layout) -> Iterator[tuple[Meta, State]]:
+    def _starts(self, meta: Meta, state: State) -> Iterator[tuple[Meta, State]]:
         """Yield what a task is adapted to from, once for each order of the last layer's rows."""
+        layout = self.loss.network.layout
         size = sum(layout.sizes)
 
         def changed(values: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
@@ -173,7 +173,7 @@ class Evaluator:
         """
         weights = {}
         for name, (meta, given) in starts.items():
-            meta, state = next(self._starts(meta, given or (), self.context.layout))
+            meta, state = next(self._starts(meta, given or ()))
             loop = self.algorithm.inner(self.loss, meta, self.context)
             state = loop.optimizer.init(loop.phi) if given is None else state
             with task_noise(self.context, task.noise_seed):

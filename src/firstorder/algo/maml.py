@@ -42,8 +42,9 @@ class MAML(MetaAlgorithm):
             return self.inner(loss, meta, context)
 
         if self.first_order:
-            found = maml_first_order(*inner(meta), state, batches)
-            return found._replace(direction=by_meta(inner, meta, found.direction["phi"]))
+            loop = inner(meta)
+            found = maml_first_order(*loop, state, batches)
+            return found._replace(direction=by_meta(inner, meta, loop, found.direction["phi"]))
         # What draws random numbers can't be computed again on the way back.
         differentiate = maml if context.is_random else maml_product
         return differentiate(inner, meta, state, batches)

@@ -39,8 +39,8 @@ class MAMLPP(MetaSGD):
         return {"phi": phi, "alpha": alpha}
 
     def inner(self, loss: Loss, meta: Meta, context: Context) -> InnerLoop:
-        optimizer = PerStepSGD(meta["alpha"], tuple(context.layout.sizes), self.weight_decay)
-        return InnerLoop(loss, optimizer, meta["phi"])
+        sizes, decay = tuple(context.layout.sizes), self.optimizer.weight_decay
+        return InnerLoop(loss, PerStepSGD(meta["alpha"], sizes, decay), meta["phi"])
 
     def loss_weights(self, context: Context) -> list[float]:
         """Return the weights of the query loss after each inner step, which add up to 1."""

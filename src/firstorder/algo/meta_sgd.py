@@ -8,7 +8,6 @@ from firstorder.algo.base import Context, MetaAlgorithm
 from firstorder.algo.maml import MAML
 from firstorder.algo.optimizers import PerWeightSGD
 from firstorder.inner_loop import InnerLoop, Loss
-from firstorder.inner_optimizer import SGD
 from firstorder.meta_gradient import Meta
 from firstorder.network import Network
 
@@ -38,14 +37,8 @@ class MetaSGD(MAML):
         return {"phi": phi, "alpha": torch.full_like(phi, self.inner_lr)}
 
     def inner(self, loss: Loss, meta: Meta, context: Context) -> InnerLoop:
-        return InnerLoop(loss, PerWeightSGD(meta["alpha"], self.weight_decay), meta["phi"])
-
-    @property
-    def weight_decay(self) -> float:
-        """That of algo.inner_options."""
-        optimizer = self.optimizer
-        assert isinstance(optimizer, SGD)
-        return optimizer.weight_decay
+        optimizer = PerWeightSGD(meta["alpha"], self.optimizer.weight_decay)
+        return InnerLoop(loss, optimizer, meta["phi"])
 
     def with_inner_lr(self, inner_lr: float) -> MetaAlgorithm:
         raise ValueError(f"eval.inner_lr={inner_lr}: {self.name} has learnt its inner step sizes")

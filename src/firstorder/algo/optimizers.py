@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import register_dataclass
 
-from firstorder.inner_optimizer import InnerOptimizer, State, shrunk
+from firstorder.inner_optimizer import InnerOptimizer, State
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,11 @@ class PerWeightSGD(InnerOptimizer):
 
     Attributes:
         alpha: the step sizes.
-        weight_decay: as that of SGD.
+        weight_decay: see `InnerOptimizer`.
     """
 
     alpha: Tensor
     weight_decay: float = 0.0
-
-    def before_gradient(self, phi: Tensor) -> Tensor:
-        return shrunk(phi, self.weight_decay)
 
     def init(self, phi: Tensor) -> State:
         return ()
@@ -45,15 +42,12 @@ class PerStepSGD(InnerOptimizer):
     Attributes:
         alpha: (steps, parameters); steps after the last, at evaluation, take the last one's.
         sizes: weights of each parameter.
-        weight_decay: as that of SGD.
+        weight_decay: see `InnerOptimizer`.
     """
 
     alpha: Tensor
     sizes: tuple[int, ...]
     weight_decay: float = 0.0
-
-    def before_gradient(self, phi: Tensor) -> Tensor:
-        return shrunk(phi, self.weight_decay)
 
     def init(self, phi: Tensor) -> State:
         return Taken(phi.new_zeros(()))

@@ -22,6 +22,8 @@ NEUTRAL = (
     "trainer.strategy", "trainer.deterministic", "eval.tasks", "eval.curve_tasks",
 )  # fmt: skip
 NEUTRAL_PREFIXES = ("hydra.", "eval.monitor_")
+# Settings of the source that only training and validation see: test images are as they are.
+OF_TRAINING = ("data.source.augment", "data.source.rotations", "data.source.validation_classes")
 # Settings that came later: what runs without them did, and a setting that such runs have.
 LATER = {
     "algo.inner_state": ("flows", "algo.inner_lr"),
@@ -43,6 +45,11 @@ def counts(key: str) -> bool:
     """Tell whether a setting distinguishes runs; seeds do not."""
     is_neutral = key in NEUTRAL or key.startswith(NEUTRAL_PREFIXES)
     return not (is_inert(key) or is_neutral or key.endswith("seed"))
+
+
+def moves_test_tasks(key: str) -> bool:
+    """Tell whether a setting of the source decides which test tasks a run has; seeds do."""
+    return key not in OF_TRAINING and (counts(key) or key.endswith("seed"))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

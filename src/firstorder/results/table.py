@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from firstorder.results.neutral import counts, settings_of
+from firstorder.results.neutral import counts, moves_test_tasks, settings_of
 from firstorder.results.paper import full_iterations
 from firstorder.results.runs import RunRecord, measure_of
 
@@ -30,9 +30,6 @@ def group_of(run: RunRecord) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:GROUP_DIGITS]
 
 
-OF_TRAINING = ("data.source.augment", "data.source.rotations", "data.source.validation_classes")
-
-
 def test_tasks_of(run: RunRecord) -> str:
     """Return what decides a run's test tasks: two runs with the same value had the same ones.
 
@@ -43,10 +40,7 @@ def test_tasks_of(run: RunRecord) -> str:
         key: value
         for key, value in leaves.items()
         if key in ("data.ways", "data.shots", "eval.query_shots")
-        or (
-            (key.startswith("data.source.") and (counts(key) or key.endswith("seed")))
-            and key not in OF_TRAINING
-        )
+        or (key.startswith("data.source.") and moves_test_tasks(key))
     }
     content = [run.results["data"]["fingerprint"], run.results["seed"], chosen]
     return json.dumps(content, sort_keys=True, default=str)
