@@ -1,5 +1,6 @@
 """docs/results/report is what its run records say, and a published number comes out again."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,13 @@ def test_the_published_report_is_that_of_its_records(
     for name in files:
         if name.suffix in TEXTS:
             assert (tmp_path / name).read_text() == (published / name).read_text(), name
+
+
+def test_each_published_checkpoint_is_the_one_that_is_listed() -> None:
+    lines = (RESULTS / "checkpoints" / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in (line.split() for line in lines)}
+    found = sorted((RESULTS / "checkpoints").glob("*.ckpt"))
+    assert {path.name: sha256(path.read_bytes()).hexdigest() for path in found} == listed
 
 
 def test_a_published_cell_comes_out_again_on_its_first_tasks(
