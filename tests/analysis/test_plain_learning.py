@@ -1,4 +1,5 @@
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from firstorder.analysis import PlainLearning
+from firstorder.data import Sinusoid
 from firstorder.data.images.cache import ReadClass
 from firstorder.data.images.pictures import Pictures
 from firstorder.data.images.source import ImageSource
@@ -90,3 +92,13 @@ def test_every_method_is_measured_with_every_seed(study: PlainLearning) -> None:
     summary = study.summarise(table)
     assert len(summary) == 3
     assert len(study.draw(table).axes) == 1
+
+
+def test_more_images_a_round_than_there_are_would_train_nothing(study: PlainLearning) -> None:
+    with pytest.raises(ValueError, match=r"14 are 42 images, and shades has 40 .*batch_size"):
+        replace(study, batch_size=14).measure()
+
+
+def test_a_source_without_classes_of_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="data=sinusoid is no data set of images in classes"):
+        PlainLearning(source=Sinusoid(), model=nn.Linear(1, 1))

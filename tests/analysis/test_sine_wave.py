@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -6,23 +7,23 @@ import torch
 
 from firstorder.algo import MAML, Reptile
 from firstorder.analysis import SineWave
-from firstorder.data import Sinusoid
+from firstorder.data import Density, Fields, Glyphs, Sinusoid, Topics
 from firstorder.model import MLP
 
 INNER = {"inner_steps": 3, "inner_batch_size": 5, "inner_lr": 0.02, "inner_optimizer": "sgd",
          "loss_reduction": "mean"}  # fmt: skip
 
 
-def study(**settings: object) -> SineWave:
+def study(**settings: Any) -> SineWave:
     torch.manual_seed(0)
     algorithms = {
         "reptile": Reptile(**INNER),  # type: ignore[arg-type]
         "maml": MAML(**INNER, outer_optimizer="Adam", outer_lr=1e-3),  # type: ignore[arg-type]
     }
+    usual = {"source": Sinusoid(), "counts": (0, 1, 4)}
     return SineWave(
-        algorithms=algorithms, source=Sinusoid(), model=MLP(hidden=(8, 8)), outer_steps=3,
-        counts=(0, 1, 4), **settings,  # type: ignore[arg-type]
-    )  # fmt: skip
+        algorithms=algorithms, model=MLP(hidden=(8, 8)), outer_steps=3, **{**usual, **settings}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +59,21 @@ def test_the_errors_are_those_of_the_fits(table: pd.DataFrame) -> None:
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none\.ckpt"):
         study(checkpoints={"reptile": str(tmp_path / "none.ckpt")}).measure()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"checkpoints": {"reptil": "x.ckpt"}}, r"analysis\.checkpoints=reptil .*mean reptile\?"),
+        ({"counts": (4, 0, 4)}, r"analysis\.counts=\[4, 0, 4\] must rise: write \[0, 4\]"),
+        ({"source": Topics()}, "data=topics has no functions to fit"),
+        ({"source": Glyphs()}, "data=glyphs has no functions to fit"),
+        ({"source": Fields(images="glyphs")}, "data=fields has no curves"),
+        ({"source": Density(images="glyphs")}, "data=density has no functions to fit"),
+    ],
+)
+def test_settings_that_would_be_ignored_or_break_are_named(
+    settings: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        study(**settings)

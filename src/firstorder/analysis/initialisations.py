@@ -11,6 +11,7 @@ from firstorder.algo.base import MetaAlgorithm
 from firstorder.algo.evaluation import EvaluationSettings
 from firstorder.analysis.base import Analysis
 from firstorder.data.datamodule import EpisodeDataModule
+from firstorder.messages import one_of
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.learner import MetaLearner
 from firstorder.run.trainer import TrainerConfig, build_trainer
@@ -32,7 +33,7 @@ class Initialisations(Analysis):
         outer_steps: outer iterations to train for.
         shots: points of a task that are seen.
         train_shots: points of a training task, the tail included.
-        counts: inner steps after which a fit is kept.
+        counts: inner steps after which a fit is kept, in rising order.
         task: number of the test task that is shown.
         seed: of the tasks.
     """
@@ -50,8 +51,18 @@ class Initialisations(Analysis):
 
     def __post_init__(self) -> None:
         check_fields(self, "analysis")
-        if not max(self.counts):
-            raise ValueError(f"analysis.counts={list(self.counts)} must name a step above 0")
+        counts = list(self.counts)
+        if not max(counts):
+            raise ValueError(f"analysis.counts={counts} must name a step above 0")
+        if counts != sorted(set(counts)):
+            raise ValueError(f"analysis.counts={counts} must rise: write {sorted(set(counts))}")
+        for name in self.checkpoints:
+            one_of("analysis.checkpoints", name, self.algorithms)
+        if self.source.kind.has_classes or len(self.source.output_shape) != 1:
+            raise ValueError(
+                f"data={self.source.name} has no functions to fit: choose data=sinusoid, data=signals or"
+                " data=fields"
+            )
 
     def learners(self) -> dict[str, MetaLearner]:
         """Return the random initialisation and those that the algorithms lead to."""

@@ -24,6 +24,7 @@ from annotated_types import Ge, Gt, Le, Len
 from torch import Tensor
 
 from firstorder.analysis.base import Analysis
+from firstorder.data.images.source import ImageSource
 from firstorder.engine import set_engines
 from firstorder.engines.native import NativeSteps
 from firstorder.inner_loop import Batch, trajectory
@@ -70,6 +71,11 @@ class PlainLearning(Analysis):
 
     def __post_init__(self) -> None:
         check_fields(self, "analysis")
+        if not isinstance(self.source, ImageSource):
+            raise ValueError(
+                f"data={self.source.name} is no data set of images in classes, which"
+                " analysis=plain_learning takes: choose one, such as data=cifarfs"
+            )
 
     def measure(self) -> pd.DataFrame:
         """Return a row for each training: its method, accuracy and loss on training and test images."""
@@ -79,6 +85,13 @@ class PlainLearning(Analysis):
             raise ValueError(
                 f"{self.source.name} has {classes} classes: set data.ways={classes}, so that the network"
                 " has an output for each"
+            )
+        seen, taken = int((~self.is_held_out).sum()), self.inner_steps * self.batch_size
+        if taken > seen:
+            raise ValueError(
+                f"analysis.inner_steps={self.inner_steps} mini-batches of"
+                f" analysis.batch_size={self.batch_size} are {taken} images, and {self.source.name} has"
+                f" {seen} to train on: lower analysis.batch_size"
             )
         methods = [("beta", b) for b in self.betas] + [("epsilon", e) for e in self.epsilons]
         rows = []

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 class SineWave(Initialisations):
     """Fit initialisations to the ten points of one wave, step by step; settings of `Initialisations`."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.source.input_shape != (1,) or self.source.output_shape != (1,):
+            raise ValueError(
+                f"data={self.source.name} has no curves y = f(x), which analysis=sine_wave draws: choose"
+                " data=sinusoid or data=signals, or analysis=fields"
+            )
+
     def measure(self) -> pd.DataFrame:
         """Return a row for each point: `kind` is "support", "wave" or "fit", the fit after `steps`."""
         learners = self.learners()
