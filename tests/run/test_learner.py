@@ -11,7 +11,7 @@ from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.sinusoid import Sinusoid
 from firstorder.model import MLP
 from firstorder.run.learner import MetaLearner, NotFiniteError
-from firstorder.task import Regression
+from firstorder.task import Named, Regression
 
 SETTINGS = {"inner_steps": 2, "inner_batch_size": 5, "inner_lr": 0.01, "loss_reduction": "mean"}
 EVALUATION = EvaluationSettings(tasks=4, inner_steps=2, monitor_tasks=2, query_shots=6, batch=2)
@@ -132,3 +132,11 @@ def test_evaluation_leaves_the_weights_and_the_inner_state_alone() -> None:
     assert torch.equal(first["mse"], again["mse"])
     after = (learner.phi, *learner.inner_state)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_loss_that_does_not_fit_the_tasks_is_told_before_training() -> None:
+    algorithm = Reptile(**SETTINGS)  # type: ignore[arg-type]
+    learner = MetaLearner(algorithm, MLP(), Named(False, loss="BCELoss"), outer_steps=1)
+    trainer = Trainer(max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+    with pytest.raises(ValueError, match=r"data\.source\.loss=BCELoss does not go"):
+        trainer.fit(learner, waves(algorithm, 1))

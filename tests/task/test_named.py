@@ -89,3 +89,39 @@ def test_labels_of_the_usual_loss_can_be_smoothed() -> None:
         Named(True, loss="MultiMarginLoss").smoothed(0.1)
     with pytest.raises(ValueError, match="is for classes"):
         Named(False).smoothed(0.1)
+
+
+NUMBERS, CLASSES = torch.rand(6, 1), torch.randint(3, (6,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "told"),
+    [
+        (Named(True, loss="MSELoss"), CLASSES, "loss=MSELoss does not go"),
+        (Named(True, loss="HuberLoss"), CLASSES[:3], "loss=HuberLoss does not go"),
+        (
+            Named(False, loss="CrossEntropyLoss"),
+            NUMBERS.long(),
+            "loss=CrossEntropyLoss does not go",
+        ),
+        (Named(False, loss="TripletMarginLoss"), NUMBERS, "loss=TripletMarginLoss does not go"),
+        (Named(False, metric="R2Score"), NUMBERS[:1], "metric=R2Score does not go .*two samples"),
+        (Named(False, metric="BLEUScore"), NUMBERS, "metric=BLEUScore does not go"),
+    ],
+)
+def test_a_loss_or_metric_that_does_not_fit_is_named_before_training(
+    kind: Named, y: Tensor, told: str
+) -> None:
+    network, x = Network(nn.Linear(2, 3 if kind.has_classes else 1)), torch.rand(len(y), 2)
+    task = Episode(x, y, x, y, *ZERO)
+    usual = Named(kind.has_classes)
+    usual.check_task(network, network.initial(), task)
+    with pytest.raises(ValueError, match=rf"data\.source\.{told}"):
+        kind.check_task(network, network.initial(), task)
+
+
+def test_options_of_no_loss_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"data\.source\.loss_options=\{'delta': 1\} are of no loss"
+    ):
+        Named(False, loss_options={"delta": 1})

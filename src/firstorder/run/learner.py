@@ -59,25 +59,27 @@ class MetaLearner(EvaluatedLearner):
         self._unseen: list[Iteration] = []  # the last of them, which may not be finite
 
     def setup(self, stage: str = "") -> None:
-        """Make sure that the network takes what the data give.
+        """Make sure that the network, the loss and the score take what the data give.
 
         Raises:
-            ValueError: it does not.
+            ValueError: they do not.
         """
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, EpisodeDataModule):
             return
         self.network.module.to(self.device, self.phi.dtype)  # what isn't learnt goes along
-        inputs = data.test_sampler()[0].to_float(self.phi.dtype).support_x
+        first = data.test_sampler()[0].to_float(self.phi.dtype)
+        task = Episode(*(field.to(self.device) for field in first))
+        shape = tuple(task.support_x.shape[1:])
         try:
             with torch.no_grad():
-                self.network(self.phi, inputs.to(self.device))
-        except RuntimeError as error:
+                self.network(self.phi, task.support_x)
+        except (RuntimeError, IndexError) as error:
             raise ValueError(
-                f"{type(self.network.module).__name__} does not take inputs of shape"
-                f" {tuple(inputs.shape[1:])}, those of {data.source.name}: see the settings of model.*"
-                f" ({error})"
+                f"{type(self.network.module).__name__} does not take inputs of shape {shape}, those of"
+                f" {data.source.name}: see the settings of model.* ({error})"
             ) from error
+        self.kind.check_task(self.network, self.phi, task)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         chosen = self.algorithm

@@ -67,6 +67,15 @@ class TaskKind(ABC):
             ValueError: it is not.
         """
 
+    def check_task(  # noqa: B027 (most kinds have a loss and a score of their own)
+        self, network: Network, phi: Tensor, task: Episode
+    ) -> None:
+        """Make sure that loss and score take tasks like this one, before anything is learnt from them.
+
+        Raises:
+            ValueError: they do not.
+        """
+
     def smoothed(self, share: float) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the loss with a share of each label spread over all classes.
 

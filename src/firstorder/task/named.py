@@ -1,6 +1,9 @@
 """Tasks whose loss and score are chosen by name from torch and torchmetrics."""
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
@@ -40,7 +43,7 @@ class Named(TaskKind):
             of classes.
 
     Raises:
-        ValueError: the loss or the metric refuses its arguments.
+        ValueError: the loss or the metric refuses its arguments, or those of a loss are given without it.
     """
 
     protocols = ("score",)
@@ -56,7 +59,12 @@ class Named(TaskKind):
         metric: str | None = None,
         metric_options: Options | None = None,
     ) -> None:
-        self.has_classes = has_classes
+        if loss_options and loss is None:
+            raise ValueError(
+                f"data.source.loss_options={dict(loss_options)} are of no loss: add data.source.loss=...,"
+                " or leave them out"
+            )
+        self.has_classes, self.loss = has_classes, loss
         usual = cross_entropy if has_classes else squared_error
         own = usual if loss is None else elementwise(loss, loss_options or {})
         self.criterion = own  # type: ignore[method-assign]
@@ -83,6 +91,15 @@ class Named(TaskKind):
         """Return the loss of each example; an object has its own."""
         raise NotImplementedError
 
+    def check_task(self, network: Network, phi: Tensor, task: Episode) -> None:
+        """Make sure that the loss and the metric take a task's targets: their number, shape and type."""
+        with torch.no_grad():
+            prediction = network.predict(phi, task.query_x)
+        with fitting("loss", self.loss), warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # how torch tells of shapes that differ
+            self.criterion(prediction, task.query_y)
+        self._one(self.metric(prediction.shape[-1]).to(prediction.device), prediction, task.query_y)
+
     def score(self, network: Network, phi: Tensor, tasks: Episode) -> Scores:
         """Return the metric over each task's query set, (tasks,).
 
@@ -102,8 +119,9 @@ class Named(TaskKind):
         if not prediction.isfinite().all():  # which some metrics refuse
             return prediction.new_tensor(torch.nan)
         metric.reset()
-        metric.update(prediction, target)
-        value: Tensor = metric.compute()
+        with fitting("metric", self.name):
+            metric.update(prediction, target)
+            value: Tensor = metric.compute()
         if value.numel() != 1:
             raise ValueError(
                 f"data.source.metric={self.name} gives {value.numel()} numbers a task: ask for one, such"
@@ -166,6 +184,21 @@ class elementwise:
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         losses: Tensor = self.loss(prediction, target)
         return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+
+
+@contextmanager
+def fitting(what: str, name: str | None) -> Iterator[None]:
+    """Say of what a class of a library does not take that the setting which names it is wrong.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever that class makes of it
+        raise ValueError(
+            f"data.source.{what}={name} does not go with the targets of the tasks: {error}"
+        ) from error
 
 
 def made(library: Any, what: str, name: str, options: Options) -> Any:
