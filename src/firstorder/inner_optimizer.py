@@ -7,9 +7,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
+from annotated_types import Gt, Lt
 from torch import Tensor
+
+from firstorder.settings import BelowOne, NonNegative
 
 State = tuple[Tensor, ...]  # an optimiser's state: a named tuple of float tensors
 
@@ -57,7 +60,7 @@ class SGD(InnerOptimizer, name="sgd"):
     """
 
     lr: float
-    weight_decay: float = 0.0
+    weight_decay: BelowOne = 0.0
 
     def init(self, phi: Tensor) -> State:
         return ()
@@ -86,10 +89,10 @@ class Adam(InnerOptimizer, name="adam"):
     """
 
     lr: float
-    beta1: float = 0.0
-    beta2: float = 0.999
-    eps: float = 1e-8
-    weight_decay: float = 0.0
+    beta1: BelowOne = 0.0
+    beta2: Annotated[float, Gt(0), Lt(1)] = 0.999
+    eps: NonNegative = 1e-8
+    weight_decay: BelowOne = 0.0
 
     def init(self, phi: Tensor) -> State:
         return AdamState(phi.new_zeros(phi.shape), phi.new_zeros(phi.shape), phi.new_zeros(()))

@@ -19,11 +19,13 @@ from firstorder.messages import nearest
 Count = Annotated[int, Ge(1), Le(10**9)]
 CountOrZero = Annotated[int, Ge(0), Le(10**9)]
 Width = Annotated[int, Ge(1), Le(2**16)]  # of an image or a layer: what still fits into memory
+Layers = Annotated[int, Ge(1), Le(64)]  # of a network
 Processes = Annotated[int, Ge(1), Le(1024)]  # of threads too; a machine gives out at some number
 Seed = Annotated[int, Ge(0), Lt(2**32)]  # what numpy and torch both take
 StepSize = Annotated[float, Gt(0)]
 Minutes = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
+BelowOne = Annotated[float, Ge(0), Lt(1)]
 NonNegative = Annotated[float, Ge(0)]
 Filename = Annotated[str, Len(1)]
 ModulePath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]

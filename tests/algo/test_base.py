@@ -98,6 +98,13 @@ def test_the_tail_is_the_last_mini_batch() -> None:
         ({"loss_reduction": "median"}, "algo.loss_reduction=median is not known"),
         ({"tail_shots": -1}, "algo.tail_shots=-1 must be at least 0"),
         ({"tail_shots": 5, "inner_steps": 1}, "algo.inner_steps must be at least 2"),
+        ({"inner_options": {"eps": "a"}}, "algo.inner_options.eps=a must be a number"),
+        ({"inner_options": {"beta1": [0.9]}}, r"algo.inner_options.beta1=\[0.9\] must be a number"),
+        ({"inner_options": {"beta2": 5}}, "algo.inner_options.beta2=5 must be below 1"),
+        (
+            {"inner_optimizer": "sgd", "inner_options": {"weight_decay": -5}},
+            "algo.inner_options.weight_decay=-5 must be at least 0",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_met_is_named(settings: dict[str, object], sentence: str) -> None:

@@ -24,7 +24,9 @@ from firstorder.settings import (
     NonNegative,
     Share,
     StepSize,
+    check,
     check_fields,
+    declarations,
     one_of_names,
 )
 from firstorder.task.episode import Episode
@@ -116,12 +118,14 @@ class MetaAlgorithm(ABC):
                 " adapting, so it needs at least 2; with one it is joint training, algo=joint"
             )
         try:
-            _ = self.optimizer
+            declared = declarations(type(self.optimizer))
         except TypeError as error:
             raise ValueError(
                 f"algo.inner_options={self.inner_options} does not go with algo.inner_optimizer="
                 f"{self.inner_optimizer}: {error}"
             ) from None
+        for name, value in self.inner_options.items():
+            check(f"algo.inner_options.{name}", value, declared.get(name, Any))
         outer_optimizer.check(self.outer_optimizer, self.outer_lr, self.outer_options)
 
     @abstractmethod

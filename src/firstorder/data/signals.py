@@ -7,7 +7,7 @@ import numpy as np
 
 from firstorder.data.sinusoid import draw_points
 from firstorder.data.source import Task
-from firstorder.settings import Count, check_fields
+from firstorder.settings import Width, check_fields
 from firstorder.task.base import TaskKind
 from firstorder.task.field import Field
 
@@ -24,7 +24,7 @@ class Signals:
         waves: J, the highest number of periods.
     """
 
-    waves: Count = 8
+    waves: Width = 8
 
     name: ClassVar[str] = "signals"
     kind: ClassVar[TaskKind] = Field()

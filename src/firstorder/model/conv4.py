@@ -1,12 +1,11 @@
 """The four-layer convolutional networks of few-shot classification (Section 6.1, as published)."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 
 from firstorder.model.layers import SameConv2d, glorot
-from firstorder.settings import Width, checked
+from firstorder.settings import BelowOne, Layers, Width, checked
 
 EPSILON = 1e-3  # of batch norm, TensorFlow's default
 
@@ -41,8 +40,8 @@ class Conv4(nn.Module):
         filters: Width = 64,
         downsample: Literal["stride", "pool"] = "stride",
         conv_bias: bool = False,
-        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
-        blocks: Annotated[int, Ge(1), Le(64)] = 4,
+        dropout: BelowOne = 0.0,
+        blocks: Layers = 4,
     ) -> None:
         super().__init__()
         self.num_classes, self.filters = num_classes, filters

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch.nn.functional as F
-from annotated_types import Ge, Len, Lt
+from annotated_types import Len
 from torch import Tensor, nn
 
 from firstorder.model.dropblock import DropBlock
-from firstorder.settings import Count, Width, checked
+from firstorder.settings import BelowOne, Count, Width, checked
 
 
 class ResNet12(nn.Module):
@@ -35,7 +35,7 @@ class ResNet12(nn.Module):
         in_channels: Width = 3,
         image_size: Width = 84,
         widths: Annotated[Sequence[Width], Len(4, 4)] = (64, 160, 320, 640),
-        drop: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        drop: BelowOne = 0.0,
         drop_size: Count = 5,
     ) -> None:
         super().__init__()
