@@ -2,8 +2,10 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from firstorder.model import Transformer
+from firstorder.model.transformer import Layer
 from firstorder.network import Network
 
 
@@ -35,3 +37,17 @@ def test_without_peft_a_sentence_says_what_to_install(monkeypatch: pytest.Monkey
         Transformer(3, rank=2)
     with pytest.raises(ValueError, match="does not divide"):
         Transformer(3, width=10, heads=4)
+
+
+def test_it_has_second_derivatives_and_attends_as_torchs_own_attention_does() -> None:
+    torch.manual_seed(0)
+    layer, x = Layer(8, 2).double(), torch.randn(2, 3, 8, dtype=torch.float64)
+    query, key, value = (
+        each(layer.before(x)).unflatten(-1, (2, 4)).transpose(-3, -2)
+        for each in (layer.query, layer.key, layer.value)
+    )
+    seen = nn.functional.scaled_dot_product_attention(query, key, value)
+    attended = x + layer.out(seen.transpose(-3, -2).flatten(-2))
+    expected = attended + layer.narrow(nn.functional.gelu(layer.wide(layer.between(attended))))
+    torch.testing.assert_close(layer(x), expected)
+    assert torch.autograd.gradgradcheck(layer, x.requires_grad_())

@@ -1,10 +1,14 @@
 """A small transformer that classifies sequences of words, whole or by low-rank adapters."""
 
+from math import sqrt
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from firstorder.settings import Count, CountOrZero, Width, checked
+from firstorder.settings import Count, Layers, Width, checked
 
 
 class Transformer(nn.Module):
@@ -35,9 +39,9 @@ class Transformer(nn.Module):
         words: Width = 500,
         length: Width = 16,
         width: Width = 64,
-        layers: Count = 2,
+        layers: Layers = 2,
         heads: Count = 4,
-        rank: CountOrZero = 0,
+        rank: Annotated[int, Ge(0), Le(2**16)] = 0,
     ) -> None:
         super().__init__()
         if width % heads:
@@ -74,7 +78,9 @@ class Layer(nn.Module):
             layer(normed).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
             for layer in (self.query, self.key, self.value)
         )
-        seen = F.scaled_dot_product_attention(query, key, value)
+        # Written out, for torch's fused attention has no second derivative, which MAML takes.
+        shares = (query / sqrt(query.shape[-1]) @ key.transpose(-2, -1)).softmax(-1)
+        seen = shares @ value
         x = x + self.out(seen.transpose(-3, -2).flatten(-2))
         added: Tensor = x + self.narrow(F.gelu(self.wide(self.between(x))))
         return added

@@ -23,13 +23,18 @@ def measure(source: TaskSource, what: str, ways: int, default: int) -> int:
         default: the size where the source does not say the shape of its inputs.
 
     Raises:
-        ValueError: its inputs are not square images.
+        ValueError: its inputs are not square images, or no words.
     """
     if what == "outputs":
         return prod(getattr(source, "output_shape", (ways,)))
+    shape = getattr(source, "input_shape", None)
+    if what == "words" and shape and not hasattr(source, what):
+        raise ValueError(
+            f"data={source.name} does not say how many words it has, and this network takes sequences of"
+            " words: choose another network, such as model=mlp, or set model.words"
+        )
     if what in ("pixels", "words", "length"):
         return int(getattr(source, what, default))
-    shape = getattr(source, "input_shape", None)
     if shape is None:
         return default
     if what == "inputs":
@@ -52,9 +57,10 @@ def check_fit(module: nn.Module, source: TaskSource, ways: int) -> None:
     name, shape = type(module).__name__, getattr(source, "input_shape", None)
     if shape is None:  # the learner tries it on the first task
         return
+    highest = getattr(source, "words", 1) - 1  # the number of the last word; 0 where there are none
     try:
         with torch.no_grad():
-            outputs = module(torch.zeros(2, *shape))
+            outputs = module(torch.full((2, *shape), float(highest)))
     except (RuntimeError, IndexError) as error:
         raise ValueError(
             f"{name} does not take inputs of shape {shape}, those of {source.name}: see the settings of"
