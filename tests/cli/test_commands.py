@@ -27,6 +27,12 @@ from firstorder.places import CONF
         ("algo.inner_steps=many", "algo.inner_steps=many must be a whole number"),
         ("trainer.max_steps=1.5", "trainer.max_steps=1.5 must be a whole number"),
         ("algo.inner_steps=???", "algo.inner_steps must be given: add algo.inner_steps=..."),
+        ("algo.layers=64 algo=anil", "algo.layers=64 must be a list"),
+        ("algo.inner_steps=null", "algo.inner_steps=null must be given"),
+        (
+            "data=sinusoid regularise=augment",
+            "regularise=augment sets augment, which Sinusoid does not have: leave regularise=augment out",
+        ),
         ("algo.inner_steps={", "the override algo.inner_steps={ cannot be read: write key=value"),
     ],
 )
@@ -34,7 +40,7 @@ def test_an_error_is_told_with_the_key_and_what_would_be_right(override: str, an
     register()
     composing = initialize_config_dir(str(CONF), version_base="1.3")
     with composing, pytest.raises((ValueError, HydraException, OmegaConfBaseException)) as caught:
-        build(compose("train", [override]), "algo")
+        build(compose("train", override.split()), "algo")
     assert message(caught.value).startswith(answer)
 
 

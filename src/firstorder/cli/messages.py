@@ -7,6 +7,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue
 
 from firstorder.messages import nearest
+from firstorder.settings import shown
 
 # How OmegaConf says, while a config is composed, that a value has not the type of its setting.
 CONVERSIONS = {
@@ -15,6 +16,7 @@ CONVERSIONS = {
     r"Cannot convert '\w+' to string: '(.*)'": "text",
     r"Value '(.*)' is not a valid bool": "true or false",
     r".* is not Optional": "given",
+    r".* is not a ListConfig, list or tuple": "a list",
 }
 # Parts of Hydra's that come with an extra of this package.
 EXTRAS = {
@@ -22,6 +24,8 @@ EXTRAS = {
     "hydra/launcher=submitit_local": "sweep", "hydra/launcher=submitit_slurm": "sweep",
     "hydra/launcher=ray": "ray",
 }  # fmt: skip
+# The same, of a setting in a file of the configs that what was chosen beside it does not have.
+NOT_THERE = re.compile(r"In '(.*)/(.*)': ConfigKeyError .* Key '(.*)' not in '(.*)Config'")
 RESOLVING = "ValueError raised while resolving interpolation: "
 
 
@@ -47,10 +51,15 @@ def message(error: BaseException) -> str:
     if isinstance(cause, OSError) and cause.filename is not None:
         return f"{cause.filename}: {cause.strerror}"
     text = " ".join(str(cause).split("full_key:")[0].split())
+    if found := NOT_THERE.match(text):
+        group, name, setting, chosen = found.groups()
+        return (
+            f"{group}={name} sets {setting}, which {chosen} does not have: leave {group}={name} out"
+        )
     key = getattr(cause, "full_key", None)
     for pattern, words in CONVERSIONS.items():
         if key and (matched := re.match(pattern, text)):
-            return f"{key}={matched[1] if matched.groups() else 'null'} must be {words}"
+            return f"{key}={matched[1] if matched.groups() else shown(cause.value)} must be {words}"
     if text.startswith(RESOLVING):  # one of ours, which names its settings itself
         return text.removeprefix(RESOLVING)
     return f"{key}: {text}" if key else text
