@@ -23,6 +23,11 @@ class Layout(dict[str, torch.Size]):
         """The name of the layer that the last parameter belongs to, such as "head"."""
         return list(self)[-1].rpartition(".")[0]
 
+    @property
+    def outputs(self) -> int:
+        """How many rows the last layer has."""
+        return list(self.values())[-1][0]
+
     def mask(self, parts: Sequence[str]) -> Tensor:
         """Return which numbers of phi belong to these parameters or layers, (d,) bool.
 

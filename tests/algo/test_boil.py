@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -27,3 +28,8 @@ def test_only_the_body_adapts_and_all_layers_learn() -> None:
     whole = BOIL(**SETTINGS, layers=[""]).meta_gradient(loss, meta, state, batches, context)
     maml = MAML(**SETTINGS).meta_gradient(loss, meta, state, batches, context)
     torch.testing.assert_close(whole.direction["phi"], maml.direction["phi"])
+
+
+def test_a_network_of_one_layer_has_no_body_to_adapt() -> None:
+    with pytest.raises(ValueError, match="algo=boil finds nothing to adapt"):
+        BOIL(**SETTINGS).must_take(Network(nn.Linear(2, 1)))

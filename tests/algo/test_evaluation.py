@@ -17,6 +17,7 @@ from firstorder.task.classification import (
 )
 from firstorder.task.episode import Episode
 from firstorder.task.loss import TaskLoss
+from firstorder.task.regression import squared_error
 
 
 def episodes(tasks: int, ways: int = 5, shots: int = 2, queries: int = 1) -> Episode:
@@ -196,3 +197,10 @@ def test_orders_of_classes_are_for_tasks_that_number_them() -> None:
     MetaLearner(rule, Conv4(5), Classification(), outer_steps=1, evaluation=settings)
     with pytest.raises(ValueError, match=r"eval\.permutations .* Regression do not: leave it at 1"):
         MetaLearner(rule, MLP(), Regression(), outer_steps=1, evaluation=settings)
+
+
+def test_a_head_of_one_output_has_nothing_to_share() -> None:
+    rule = Reptile(inner_steps=3, inner_batch_size=5, inner_lr=0.05)
+    loss = TaskLoss(Network(MLP()), squared_error, "sum")
+    with pytest.raises(ValueError, match=r"eval\.shared_head=true .* it has one"):
+        Evaluator(rule, Regression(), loss, shared_head=True)

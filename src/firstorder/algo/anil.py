@@ -37,6 +37,11 @@ class ANIL(MAML):
                     f"algo.layers={list(self.layers)}: the network has no layer {name}; parameters are"
                     f" {', '.join(network.layout)}"
                 )
+        if not self.adapts(network.layout).any():
+            raise ValueError(
+                f"algo={self.name} finds nothing to adapt in a network of one layer: give it hidden"
+                " layers, or take algo=maml"
+            )
 
     def adapts(self, layout: Layout) -> Tensor:
         """Return which weights the inner loop moves, (d,) bool."""

@@ -81,7 +81,7 @@ class Evaluator:
         shared_head, permutations: as in `EvaluationSettings`.
 
     Raises:
-        ValueError: tasks of this kind have no classes to permute.
+        ValueError: tasks of this kind have no classes to permute, or there is one output to share.
     """
 
     algorithm: MetaAlgorithm
@@ -94,6 +94,11 @@ class Evaluator:
     def __post_init__(self) -> None:
         if self.permutations > 1:
             self.kind.must_permute()
+        if self.shared_head and self.loss.network.layout.outputs == 1:
+            raise ValueError(
+                "eval.shared_head=true starts all outputs of the network alike, and it has one: leave it"
+                " out"
+            )
 
     @property
     def context(self) -> Context:
@@ -160,7 +165,7 @@ class Evaluator:
                 yield meta, state
                 continue
             generator = torch.Generator().manual_seed(number)
-            order = torch.randperm(layout[list(layout)[-1]][0], generator=generator)
+            order = torch.randperm(layout.outputs, generator=generator)
             turn = partial(layout.with_permuted_head, order=order)
             yield tree_map(partial(changed, change=turn), (meta, state))
 
