@@ -249,6 +249,8 @@ def composed(name: str, *overrides: str) -> DictConfig:
         overrides += ("analysis.study=study.db",)
     if "data=learn2learn" in overrides:
         overrides += ("data.source.factory=package.module:function",)
+    if "model=transformer" in overrides:
+        overrides += ("data=topics",)
     if "data=arrays" in overrides:
         overrides += (f"data.root={arrays_of_tasks()}",)
     trust_overrides(overrides)
