@@ -8,11 +8,11 @@ import pytest
 from firstorder.data import Arrays
 
 
-def write(folder: Path, number: int = 10, *, classes: bool = False) -> Path:
+def write(folder: Path, number: int = 10, *, first: int = 0, classes: bool = False) -> Path:
     """Write tasks of different sizes; every example of task i begins with i."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    for i in range(number):
+    for i in range(first, first + number):
         x = rng.standard_normal((6 + i, 3)).astype(np.float32)
         x[:, 0] = i
         y = rng.integers(0, 4, 6 + i) if classes else x.sum(1)
@@ -38,7 +38,7 @@ def test_tasks_are_split_once_and_examples_never_asked_twice(tmp_path: Path) -> 
 
 def test_folders_split_them_where_there_are_some(tmp_path: Path) -> None:
     write(tmp_path / "train", 3)
-    write(tmp_path / "test", 2)
+    write(tmp_path / "test", 2, first=3)
     source = Arrays(str(tmp_path))
     assert {split: len(tasks) for split, tasks in source.tasks.items()} == {
         "train": 3, "val": 0, "test": 2
@@ -85,6 +85,25 @@ def test_numbers_are_scaled_by_the_training_tasks(tmp_path: Path) -> None:
     np.testing.assert_allclose(x.std(0), 1, atol=1e-5)
 
 
+def test_scaling_loses_no_digits_of_large_numbers(tmp_path: Path) -> None:
+    seconds = 1_700_000_000 + np.arange(5)  # float32 counts them in steps of 128
+    for number in range(5):
+        np.savez(tmp_path / f"{number}.npz", x=seconds, y=2.0 * seconds)
+    source = Arrays(str(tmp_path), standardise=True)
+    wanted = (np.arange(5) - 2) / np.sqrt(2)
+    for task in source.tasks["test"]:
+        assert task.x.dtype == task.y.dtype == np.float32
+        np.testing.assert_allclose(task.x[:, 0], wanted, rtol=1e-6)
+        np.testing.assert_allclose(task.y[:, 0], wanted, rtol=1e-6)
+
+
+def test_what_never_changes_in_training_is_not_scaled(tmp_path: Path) -> None:
+    for number in range(5):
+        np.savez(tmp_path / f"{number}.npz", x=np.full(7, 0.1), y=np.arange(7))
+    source = Arrays(str(tmp_path), standardise=True)
+    np.testing.assert_allclose(source.tasks["train"][0].x, 0, atol=1e-6)
+
+
 def test_the_fingerprint_is_of_the_values_and_the_split(tmp_path: Path) -> None:
     root = write(tmp_path)
     first = Arrays(str(root)).fingerprint
@@ -125,6 +144,8 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     refuses("task3.npz.*shape")
     np.savez(root / "task3.npz", x=np.full((5, 3), np.nan), y=np.zeros(5))
     refuses("task3.npz.*not finite")
+    np.savez(root / "task3.npz", x=np.full((5, 3), 1e300), y=np.zeros(5))
+    refuses("task3.npz.*too large for a network")
     np.savez(root / "task3.npz", x=np.zeros((5, 3)), y=np.zeros(4))
     refuses("task3.npz.*5 and 4")
     np.savez(root / "task3.npz", inputs=np.zeros((5, 3)))
@@ -153,3 +174,22 @@ def test_one_number_an_example_is_a_vector_of_one(tmp_path: Path) -> None:
     for number in range(5):
         np.savez(tmp_path / f"{number}.npz", x=np.arange(4.0), y=np.arange(4.0))
     assert Arrays(str(tmp_path)).input_shape == (1,)
+
+
+def test_classes_count_from_0_without_gaps(tmp_path: Path) -> None:
+    for number in range(5):
+        np.savez(tmp_path / f"{number}.npz", x=np.arange(4.0), y=[1, 2, 10**9, 2])
+    with pytest.raises(
+        ValueError, match=r"no task of .* has the class 0, and .* a class 1000000000"
+    ):
+        Arrays(str(tmp_path), task="classification")
+
+
+def test_a_split_without_tasks_says_how_it_gets_some(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("who,a,b,split\n" + "".join(f"{i},{i},1,train\n" for i in range(5)))
+    source = Arrays(str(table), group="who", targets=["b"])
+    with pytest.raises(
+        ValueError, match=r"there are no test tasks.*write test into the column split"
+    ):
+        source.draw("test", np.random.default_rng(0), 1, 1, 0)

@@ -1,6 +1,5 @@
 """Your own arrays: a file, or a group of a table's rows, is a task."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Len
 
-from firstorder.data.array_files import SPLITS, ArrayTask, HowToRead, split_tasks
+from firstorder.data.array_files import split_tasks
+from firstorder.data.array_form import check_alike, digest, number_of_classes
+from firstorder.data.array_task import SPLITS, HowToRead
+from firstorder.data.scale import Scale
 from firstorder.data.source import Task, TaskSizeError
 from firstorder.settings import NO_OPTIONS, Count, Filename, NonNegative, Options, Seed, checked
 from firstorder.task.base import TaskKind
@@ -25,7 +27,7 @@ class Arrays:
     folders train, test and perhaps val, or side by side, and then split at random. Or it is a Parquet
     or CSV file with a row an example: `group` names the column that says which task it belongs to,
     `targets` the columns of y; all other columns are x, and a column "split", if there is one, says
-    train, val or test. Classes are whole numbers from 0 that mean the same in every task.
+    train, val or test. Classes are whole numbers from 0 without gaps that mean the same in every task.
 
     A task of a run is `data.shots` of a task's examples, and `eval.query_shots` others, drawn at random.
     Tasks may be of any size that is at least that.
@@ -84,15 +86,17 @@ class Arrays:
         self.input_shape: tuple[int, ...] = first.x.shape[1:]
         self.output_shape: tuple[int, ...] = first.y.shape[1:]
         if self.has_classes:
-            self.output_shape = (1 + max(int(one.y.max()) for one in everything),)
+            self.output_shape = (number_of_classes(everything, root),)
         self.kind = self.kind_of(
             {"task": task, "loss": loss, "loss_options": loss_options, "metric": metric,
              "metric_options": metric_options}
         )  # fmt: skip
         self.classes = {split: len(tasks) for split, tasks in self.tasks.items()}
+        self._stored, self.scales = self.tasks, dict[str, Scale]()
+        self.tasks = {s: [one.in_float32() for one in self._stored[s]] for s in SPLITS}
         self.fingerprint = digest(self.tasks)
         if standardise:
-            self._standardise()
+            self._standardise(self._measured_scales())
 
     @staticmethod
     def kind_of(settings: Mapping[str, Any]) -> TaskKind:
@@ -101,21 +105,20 @@ class Arrays:
         has_classes = settings.get("task") == "classification"
         return Named(has_classes, **{name: settings.get(name) for name in names})
 
-    def _standardise(self) -> None:
-        train = self.tasks["train"]
+    def _measured_scales(self) -> dict[str, Scale]:
+        train = self._stored["train"]
         if not train:
             raise ValueError(
                 "data.source.standardise=true scales by the training tasks, and there are none: see"
                 " data.source.ratios"
             )
-        x_of = scale_of([task.x for task in train])
-        y_of = scale_of([task.y for task in train])
+        letters = "x" if self.has_classes else "xy"
+        return {letter: Scale.of([getattr(one, letter) for one in train]) for letter in letters}
+
+    def _standardise(self, scales: dict[str, Scale]) -> None:
+        self.scales = scales
         self.tasks = {
-            split: [
-                ArrayTask(t.name, scaled(t.x, x_of), t.y if self.has_classes else scaled(t.y, y_of))
-                for t in tasks
-            ]
-            for split, tasks in self.tasks.items()
+            split: [one.scaled(scales) for one in tasks] for split, tasks in self._stored.items()
         }
 
     def prepare(self) -> None:
@@ -141,7 +144,10 @@ class Arrays:
             raise ValueError(f"data.ways={ways}: a task of arrays is one, set data.ways=1")
         tasks = self.tasks[split]
         if not tasks:
-            raise TaskSizeError(f"there are no {split} tasks: see data.source.ratios")
+            raise TaskSizeError(
+                f"there are no {split} tasks: put some into a folder {split}, or write {split} into the"
+                " column split of their table; where neither is there, see data.source.ratios"
+            )
         task = tasks[rng.integers(len(tasks))]
         if shots + query_shots > (smallest := min(tasks, key=lambda one: len(one.x))).size:
             raise TaskSizeError(
@@ -152,44 +158,3 @@ class Arrays:
         order = rng.permutation(task.size)[: shots + query_shots]
         x, y = task.x[order], task.y[order]
         return Task(x[:shots], y[:shots], x[shots:], y[shots:])
-
-
-def check_alike(tasks: Sequence[ArrayTask], root: str) -> ArrayTask:
-    """Return the first task, once all have examples of its form.
-
-    Raises:
-        ValueError: there are none, or one has other shapes or types.
-    """
-    if not tasks:
-        raise ValueError(f"{root} holds no tasks with data.source.min_examples examples or more")
-    first = tasks[0]
-    for task in tasks:
-        for letter, one, other in (("x", task.x, first.x), ("y", task.y, first.y)):
-            if one.shape[1:] != other.shape[1:] or one.dtype != other.dtype:
-                raise ValueError(
-                    f"{letter} of {task.name} holds {one.dtype} of shape {one.shape[1:]} an example, and"
-                    f" that of {first.name} {other.dtype} of shape {other.shape[1:]}: make them alike"
-                )
-    return first
-
-
-def scale_of(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the deviation of each number of an example over many arrays, (n, ...) each."""
-    everything = np.concatenate(arrays).astype(np.float64)
-    deviation = everything.std(0)
-    return everything.mean(0), np.where(deviation > 0, deviation, 1.0)
-
-
-def scaled(array: np.ndarray, scale: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Shift and scale examples, to float32."""
-    return ((array - scale[0]) / scale[1]).astype(np.float32)
-
-
-def digest(tasks: dict[str, list[ArrayTask]]) -> str:
-    """Return a hex digest of all tasks in their splits."""
-    found = hashlib.sha256()
-    for split, each in tasks.items():
-        for task in each:
-            found.update(f"{split} {Path(task.name).name} {task.x.shape} {task.y.shape}".encode())
-            found.update(task.x.tobytes() + task.y.tobytes())
-    return found.hexdigest()
