@@ -1,5 +1,6 @@
 import logging
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -95,6 +96,28 @@ def test_scaling_loses_no_digits_of_large_numbers(tmp_path: Path) -> None:
         assert task.x.dtype == task.y.dtype == np.float32
         np.testing.assert_allclose(task.x[:, 0], wanted, rtol=1e-6)
         np.testing.assert_allclose(task.y[:, 0], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_a_checkpoint_keeps_the_units_of_its_training(
+    task: Literal["regression", "classification"], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(5):
+        y = np.arange(6) % 2 if task == "classification" else np.arange(6)
+        np.savez(tmp_path / f"{number}.npz", x=np.arange(6), y=y)
+    trained = Arrays(str(tmp_path), task=task, standardise=True)
+    for number in range(5):  # in centimetres, say, where it was metres
+        np.savez(tmp_path / f"{number}.npz", x=np.arange(6) * 100, y=y)
+    other = Arrays(str(tmp_path), task=task, standardise=True)
+    np.testing.assert_allclose(other.tasks["test"][0].x, trained.tasks["test"][0].x)
+    other.load_state_dict(trained.state_dict())
+    deviation = np.arange(6).std()
+    np.testing.assert_allclose(
+        other.tasks["test"][0].x[:, 0], (np.arange(6) * 100 - 2.5) / deviation, rtol=1e-6
+    )
+    np.testing.assert_allclose(other.tasks["test"][0].y, trained.tasks["test"][0].y)
+    other.load_state_dict({})
+    assert "does not remember the units" in caplog.text
 
 
 def test_what_never_changes_in_training_is_not_scaled(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import logging
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pytest
 import torch
@@ -113,6 +114,24 @@ def test_there_is_a_meta_batch_for_every_outer_iteration() -> None:
 def test_a_size_that_cannot_be_met_fails_at_the_start(settings: dict[str, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         opened(module(Patches(), **settings))
+
+
+def test_a_checkpoint_gives_the_source_back_what_it_knew_in_training() -> None:
+    class Remembers(Sinusoid):
+        known: ClassVar[dict[str, int]] = {"metres": 1}
+
+        def state_dict(self) -> dict[str, int]:
+            return self.known
+
+        def load_state_dict(self, state: dict[str, int]) -> None:
+            type(self).known = {**state, "again": 2}
+
+    data = module(Remembers(), ways=1)
+    data.restore({"EpisodeDataModule": data.state_dict()})  # where Lightning puts it
+    assert data.state_dict() == {"metres": 1, "again": 2}
+    none = module(Sinusoid(), ways=1)
+    none.restore({})
+    assert none.state_dict() == {}
 
 
 def test_a_sine_wave_needs_no_preparation() -> None:

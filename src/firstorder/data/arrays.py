@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
 from annotated_types import Len
+from torch import Tensor
 
 from firstorder.data.array_files import split_tasks
 from firstorder.data.array_form import check_alike, digest, number_of_classes
@@ -42,7 +44,7 @@ class Arrays:
         group: of a table, the column that says which task a row belongs to.
         targets: of a table, the columns to predict.
         standardise: shift and scale each input, and each number to predict, to mean 0 and deviation 1
-            over the training tasks. Scores are then in those units.
+            over the training tasks. Scores are then in those units, which checkpoints remember.
         ratios: shares of the tasks for training, validation and test, where nothing else splits them.
         split_seed: of that split.
         min_examples: leave out tasks with fewer examples; else they are an error where a run asks for
@@ -74,7 +76,7 @@ class Arrays:
         if not sum(ratios):
             raise ValueError(f"data.source.ratios={list(ratios)} leaves no share for any split")
         how = HowToRead(group, tuple(targets), tuple(ratios), split_seed)
-        found = split_tasks(Path(root), how)
+        self.root, found = root, split_tasks(Path(root), how)
         self.tasks = {s: [t for t in found[s] if t.size >= min_examples] for s in SPLITS}
         self.left_out = [t.name for s in SPLITS for t in found[s] if t.size < min_examples]
         everything = [one for tasks in self.tasks.values() for one in tasks]
@@ -120,6 +122,21 @@ class Arrays:
         self.tasks = {
             split: [one.scaled(scales) for one in tasks] for split, tasks in self._stored.items()
         }
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """Return the scales, which a checkpoint remembers: the network knows no other units."""
+        return {name: [*map(torch.from_numpy, scale)] for name, scale in self.scales.items()}
+
+    def load_state_dict(self, state: Mapping[str, Sequence[Tensor]]) -> None:
+        """Scale as the run that wrote a checkpoint did, whatever the training tasks are here."""
+        if self.scales and not state:
+            logger.warning(
+                "the checkpoint does not remember the units of its training: data.source.standardise"
+                " scales by the training tasks of %s", self.root,
+            )  # fmt: skip
+        elif self.scales:
+            read = {name: Scale(*(one.numpy() for one in scale)) for name, scale in state.items()}
+            self._standardise(read)
 
     def prepare(self) -> None:
         """Say what there is, and what was left out."""

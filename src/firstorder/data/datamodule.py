@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import torch
 from lightning import LightningDataModule
@@ -72,6 +73,18 @@ class EpisodeDataModule(LightningDataModule):
         if not self._is_prepared:
             self.source.prepare()
             self._is_prepared = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what checkpoints remember of the data, such as units; nothing for most sources."""
+        return self.source.state_dict() if hasattr(self.source, "state_dict") else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if hasattr(self.source, "load_state_dict"):
+            self.source.load_state_dict(state)
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what a checkpoint remembers of the data; Lightning does so itself in a resume."""
+        self.load_state_dict(checkpoint.get(type(self).__qualname__, {}))
 
     def setup(self, stage: str = "") -> None:
         """Open the data once, and draw an episode of each stream so that a wrong size fails at once."""

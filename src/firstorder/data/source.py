@@ -55,6 +55,8 @@ class TaskSource(Draws, Protocol):
             None until `setup` where only the data can tell.
         fingerprint: hex digest of the data, so that a result says which copy it came from.
             A source of regression tasks also has `output_shape`, that of a target.
+            One that knows something of its training which a later evaluation needs has `state_dict` and
+            `load_state_dict`.
         classes: number of classes in "train", "val" and "test", or of tasks where a task is not made of
             classes; empty where all splits are alike. "val" is 0 where there are none to validate on.
     """
