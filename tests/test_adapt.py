@@ -67,6 +67,8 @@ def test_what_is_missing_is_said_in_a_sentence(
     (tmp_path / "one" / "a").mkdir(parents=True)
     (tmp_path / "two" / "a").mkdir(parents=True)
     (tmp_path / "two" / "b").mkdir(parents=True)
+    (tmp_path / "loose" / "a").mkdir(parents=True)
+    (tmp_path / "loose" / "dog.png").touch()
     for call, sentence in (
         (lambda: classes_in(tmp_path / "none"), "support=.*none is not a folder"),
         (
@@ -74,6 +76,10 @@ def test_what_is_missing_is_said_in_a_sentence(
             "must hold two folders of images or more, one for each class, and holds 1",
         ),
         (lambda: classes_in(tmp_path / "two"), "two/a holds no image"),
+        (
+            lambda: classes_in(tmp_path / "loose"),
+            r"support=.*loose holds dog\.png beside the folders",
+        ),
         (lambda: images_in(tmp_path / "none", "query"), "query=.*none is not a folder"),
         (lambda: images_in(tmp_path / "one" / "a", "query"), "query=.* holds no image"),
     ):

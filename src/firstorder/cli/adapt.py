@@ -37,12 +37,18 @@ def classes_in(folder: Path) -> dict[str, list[Path]]:
     """Return the images of each class, by the name of its folder.
 
     Raises:
-        ValueError: there is no such folder, or fewer than two classes in it, or none of a class.
+        ValueError: there is no such folder, or fewer than two classes in it, or none of a class, or a
+            file beside their folders.
     """
     folder = folder.expanduser()
     if not folder.is_dir():
         raise ValueError(
             f"support={folder} is not a folder: name one that holds a folder for each class"
+        )
+    if loose := [path for path in files_of(folder) if path.parent == folder]:
+        raise ValueError(
+            f"support={folder} holds {loose[0].name} beside the folders of its classes: put it into the"
+            " folder of its class, or elsewhere"
         )
     classes = {
         place.name: files_of(place)
