@@ -26,8 +26,11 @@ from firstorder.places import CONF
         ("data=imagenet", "data=imagenet is not known, did you mean miniimagenet?"),
         ("algo.inner_steps=many", "algo.inner_steps=many must be a whole number"),
         ("trainer.max_steps=1.5", "trainer.max_steps=1.5 must be a whole number"),
+        ("algo.inner_options=[1]", "algo.inner_options is a list where a mapping is wanted"),
+        ("algo.inner_options=1", "algo.inner_options must be a mapping, {name: value}"),
+        ("eval.query_shots=[1]", "eval.query_shots=[1] must be a whole number"),
         ("algo.inner_steps=???", "algo.inner_steps must be given: add algo.inner_steps=..."),
-        ("algo.layers=64 algo=anil", "algo.layers=64 must be a list"),
+        ("algo.layers=64 algo=anil", "algo.layers must be a list"),
         ("algo.inner_steps=null", "algo.inner_steps=null must be given"),
         (
             "data=sinusoid regularise=augment",

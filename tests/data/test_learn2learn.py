@@ -140,6 +140,13 @@ def test_a_function_that_is_not_found_is_named(factory, sentence):
         Learn2Learn(factory).setup()
 
 
+def test_what_the_function_raises_is_told_with_its_name(source, monkeypatch):
+    made = source(None)
+    monkeypatch.setattr(sys.modules["my_tasks"], "make", lambda: {}["root"])
+    with pytest.raises(ValueError, match=r"factory=my_tasks:make .* raised KeyError: 'root'"):
+        made.setup()
+
+
 def test_preparing_calls_the_function_once(source, monkeypatch, tmp_path):
     monkeypatch.setenv("FIRSTORDER_CACHE", str(tmp_path))
     made, calls = source(None), []

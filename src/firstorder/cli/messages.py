@@ -4,19 +4,27 @@ import re
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+)
 
 from firstorder.messages import nearest
-from firstorder.settings import shown
 
 # How OmegaConf says, while a config is composed, that a value has not the type of its setting.
 CONVERSIONS = {
-    r"Value '(.*)' of type '\w+' could not be converted to Integer": "a whole number",
-    r"Value '(.*)' of type '\w+' could not be converted to Float": "a number",
-    r"Cannot convert '\w+' to string: '(.*)'": "text",
-    r"Value '(.*)' is not a valid bool": "true or false",
-    r".* is not Optional": "given",
-    r".* is not a ListConfig, list or tuple": "a list",
+    r"Value '(.*)' of type '\w+' could not be converted to Integer": r"=\1 must be a whole number",
+    r"Value '(.*)' of type '\w+' could not be converted to Float": r"=\1 must be a number",
+    r"Cannot convert '\w+' to string: '(.*)'": r"=\1 must be text",
+    r"Value '(.*)' is not a valid bool": r"=\1 must be true or false",
+    r".* is not Optional": "=null must be given",
+    r"Cannot assign \w+ to Dict": " must be a mapping, {name: value}",
+    r".* is not a ListConfig, list or tuple": " must be a list",
+    r"Cannot merge DictConfig with ListConfig": (  # whichever of them was given
+        " is a list where a mapping is wanted, or a mapping for a list: write {name: value} or [value]"
+    ),
 }
 # Parts of Hydra's that come with an extra of this package.
 EXTRAS = {
@@ -26,7 +34,6 @@ EXTRAS = {
 }  # fmt: skip
 # The same, of a setting in a file of the configs that what was chosen beside it does not have.
 NOT_THERE = re.compile(r"In '(.*)/(.*)': ConfigKeyError .* Key '(.*)' not in '(.*)Config'")
-RESOLVING = "ValueError raised while resolving interpolation: "
 
 
 def message(error: BaseException) -> str:
@@ -34,6 +41,7 @@ def message(error: BaseException) -> str:
     cause: Any = error
     while cause.__cause__ is not None and isinstance(cause, HydraException):
         cause = cause.__cause__
+    cause = resolved(cause)
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         parent, _, name = str(cause.full_key).rpartition(".")
         known = [key for key in (cause.parent_node or {}) if key != "_target_"]
@@ -57,9 +65,15 @@ def message(error: BaseException) -> str:
             f"{group}={name} sets {setting}, which {chosen} does not have: leave {group}={name} out"
         )
     key = getattr(cause, "full_key", None)
-    for pattern, words in CONVERSIONS.items():
+    for pattern, said in CONVERSIONS.items():
         if key and (matched := re.match(pattern, text)):
-            return f"{key}={matched[1] if matched.groups() else shown(cause.value)} must be {words}"
-    if text.startswith(RESOLVING):  # one of ours, which names its settings itself
-        return text.removeprefix(RESOLVING)
+            return f"{key}{matched.expand(said)}"
     return f"{key}: {text}" if key else text
+
+
+def resolved(error: BaseException) -> Any:
+    """Return what a reference such as `${source:inputs,1}` has raised that names its settings itself."""
+    origin: BaseException | None = error
+    while isinstance(origin, InterpolationResolutionError):
+        origin = origin.__context__
+    return origin if isinstance(origin, ValueError | OSError) else error

@@ -113,7 +113,7 @@ class Learn2Learn:
     @cached_property
     def _splits(self) -> dict[str, Any]:
         data = import_learn2learn("data")  # before the function, which imports learn2learn itself
-        returned = self._function()()
+        returned = self._returned()
         returned = returned._asdict() if hasattr(returned, "_asdict") else returned
         if not isinstance(returned, Mapping):
             raise ValueError(
@@ -132,10 +132,20 @@ class Learn2Learn:
             splits["val" if name == "validation" else name] = tasks
         return splits
 
+    def _returned(self) -> Any:
+        function = self._function()
+        try:
+            return function()
+        except Exception as error:  # whatever it raises itself
+            raise ValueError(
+                f"data.source.factory={self.factory} was called and raised"
+                f" {type(error).__name__}: {error}"
+            ) from error
+
     def _function(self) -> Callable[[], Any]:
         try:
             return resolve_name(self.factory)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever the import of a module raises
             raise ValueError(
                 f"data.source.factory={self.factory} cannot be imported ({error}): is PYTHONPATH set "
                 "to the folder it is in?"
