@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import inf
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -156,3 +157,10 @@ def test_a_server_that_goes_away_in_mid_run_costs_nothing(script: Script, tmp_pa
     )
     assert begun.name.rpartition("-")[2] == ended.name.rpartition("-")[2]
     assert '"mse"' in inspected(ended)
+
+
+def test_a_run_whose_test_tasks_diverge_ends_well(script: Script, tmp_path: Path) -> None:
+    done = script("train.py", *SHORT, "eval.inner_lr=1e6", cwd=tmp_path, WANDB_MODE="offline")
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["test"]["mse"] == inf

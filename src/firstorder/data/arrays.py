@@ -94,10 +94,11 @@ class Arrays:
              "metric_options": metric_options}
         )  # fmt: skip
         self.classes = {split: len(tasks) for split, tasks in self.tasks.items()}
-        self._stored, self.scales = self.tasks, dict[str, Scale]()
-        self.tasks = {s: [one.in_float32() for one in self._stored[s]] for s in SPLITS}
+        stored, self.scales = self.tasks, dict[str, Scale]()
+        self.tasks = {s: [one.in_float32() for one in stored[s]] for s in SPLITS}
         self.fingerprint = digest(self.tasks)
         if standardise:
+            self._stored = stored
             self._standardise(self._measured_scales())
 
     @staticmethod

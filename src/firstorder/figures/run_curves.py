@@ -53,7 +53,8 @@ def draw_adaptation(curve: Mapping[str, Any], measure: str) -> Figure:
     figure = Figure(figsize=(4.6, 3.4), layout="constrained")
     axes, steps = figure.subplots(), np.array(curve["steps"])
     for color, (protocol, ci95) in zip(COLORS, curve["ci95"].items(), strict=False):
-        mean, band = np.array(curve[protocol]), np.array(ci95)
+        mean = np.array(curve[protocol])
+        band = np.where(np.isfinite(mean), ci95, 0)
         label = protocol.replace("_", "-")
         axes.plot(steps, mean, "o-", markersize=3, color=color, label=label)
         axes.fill_between(steps, mean - band, mean + band, color=color, alpha=0.15, linewidth=0)

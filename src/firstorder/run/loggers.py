@@ -1,6 +1,7 @@
 """A run of Weights & Biases: what it is called and given, and how it ends; see docs/wandb.md."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,8 @@ class WeightsAndBiases:
             told = {
                 key: results[key] for key in ("algo", "seed", "steps", "data", "commit", "dirty")
             }
-            metadata = {**told, "test": results["test"]}
+            # Where tasks diverged a score may be infinite, which W&B takes as text only.
+            metadata = json.loads(json.dumps({**told, "test": results["test"]}), parse_constant=str)
             artifact = wandb.Artifact(f"phi-{self.run.id}", type="model", metadata=metadata)
             artifact.add_file(str(path), policy="immutable", skip_cache=True)
             self.run.log_artifact(artifact, aliases=[f"iteration-{results['steps']}"])
