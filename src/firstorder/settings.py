@@ -132,11 +132,15 @@ def violation(key: str, value: Any, declared: Any, error: ValidationError) -> st
             key, value = f"{key}[{step}]", value[step]
     if first["type"] == "literal_error":
         return f"{key}={shown(value)} is not known{nearest(shown(value), choices(declared))}"
-    if first["type"] == "value_error":  # a validator of our own, such as `one_of_names`
-        return f"{key}={shown(value)} {first['ctx']['error']}"
-    limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in first.get("ctx", {}).items()}
-    bound = BOUNDS[first["type"]].format(**limits) if first["type"] in BOUNDS else first["msg"]
-    return f"{key}={shown(value)} {bound}"
+    return f"{key}={shown(value)} {bound(first)}"
+
+
+def bound(error: Mapping[str, Any]) -> str:
+    """Say what a value must be, by one error of pydantic's."""
+    limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in error.get("ctx", {}).items()}
+    if error["type"] == "value_error":  # a validator of our own, such as `one_of_names`
+        return str(limits["error"])
+    return BOUNDS[error["type"]].format(**limits) if error["type"] in BOUNDS else error["msg"]
 
 
 def choices(declared: Any) -> list[str]:

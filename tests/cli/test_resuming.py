@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from firstorder.algo import Reptile
 from firstorder.cli.commands import CONF
-from firstorder.cli.resuming import newest_intact, read_resumable
+from firstorder.cli.resuming import newest_intact, read_resumable, results_of
 from firstorder.cli.schema import register
 from firstorder.model import MLP
 from firstorder.run.checkpoint import PARTS, AtomicCheckpoints
@@ -119,3 +119,13 @@ def test_what_does_not_fit_the_network_is_named() -> None:
     state = {**learner.state_dict(), "meta_parameters.phi": torch.zeros(3)}
     with pytest.raises(ValueError, match=r"phi has the shape \(3,\) in it"):
         learner.restore({**checkpoint, "state_dict": state})
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"config": 3}'])
+def test_damaged_results_are_named_with_what_to_do(tmp_path: Path, content: str) -> None:
+    assert results_of(tmp_path) is None
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(
+        ValueError, match=rf"{tmp_path}: results.json .*; delete this file, and resume"
+    ):
+        results_of(tmp_path)

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,36 @@ def test_files_that_do_not_fit_together_are_refused(make_run: MakeRun, tmp_path:
     assert left["bare"] == "scores.npz, the scores of its test tasks, is missing"
     assert left["cut"] == "results.json cannot be read: it is cut off or not JSON"
     assert left["torn"].startswith("scores.npz cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("run.json", b"", "run.json cannot be read: it is cut off or not JSON"),
+        ("run.json", b'{"iteration": "x"}', "run.json is damaged: iteration must be a whole number"),
+        ("results.json", {"seed": "x"}, "results.json is damaged: seed must be a whole number"),
+        ("results.json", {"config": {"data": {"ways": 5}}}, "results.json lacks config.data.shots"),
+        ("results.json", {"test": None}, "results.json is damaged: test must be a mapping"),
+        (
+            "results.json", {"test": {"x": {"accuracy": 1}}},
+            "results.json is damaged: test.x must hold a measure, ci95 and tasks",
+        ),
+        ("metrics.csv", b"", "metrics.csv cannot be read: No columns to parse from file"),
+        ("metrics.csv", b"a\n1\n", "metrics.csv cannot be read: it has no column of steps"),
+        ("metrics.csv", b"step,a\n1,?\n", "metrics.csv cannot be read: could not convert string to"),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named_and_the_other_runs_are_read(
+    make_run: MakeRun, tmp_path: Path, file: str, content: bytes | dict[str, Any], reason: str
+) -> None:
+    make_run("whole", SCORES)
+    path = make_run("damaged", SCORES) / file
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads(path.read_text()), **content}).encode()
+    path.write_bytes(content)
+    assert reasons(tmp_path)["damaged"].startswith(reason)
+    found = find_runs([tmp_path])
+    assert len(found.runs) == len(found.damaged) == 1
 
 
 @pytest.mark.parametrize(

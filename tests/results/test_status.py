@@ -50,6 +50,18 @@ def test_folders_alone_tell_where_their_runs_stand(outputs: Path) -> None:
     assert found["hangs"].silent == 61
     assert found["done"].rate == 2.0  # over all legs
     assert found["old"].error == "data.ways=500 is too many"
+    assert found["c"].error == "run.json cannot be read: it is cut off or not JSON"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"iteration": None}, {"updated": "2030-01-02"}, {"rate": "x"}, {"error": 3}]
+)
+def test_what_no_run_writes_is_named(outputs: Path, wrong: dict[str, object]) -> None:
+    (outputs / "c" / "run.json").write_text(json.dumps({"status": "running", **wrong}))
+    found = find_statuses([outputs], NOW)
+    assert table_of(found).row_count == 6
+    (damaged,) = (status for status in found if status.state == "unknown")
+    assert str(damaged.error).startswith(f"run.json is damaged: {next(iter(wrong))} must ")
 
 
 def test_the_table_counts_them(outputs: Path) -> None:

@@ -62,3 +62,13 @@ def test_a_line_cut_off_by_a_kill_is_dropped(path: Path) -> None:
     path.write_text(path.read_text() + "5,0.3")
     MetricsFile(path, first_step=6).log_metrics({"loss": 0.2}, 6)
     assert steps(path) == [0, 1, 2, 3, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\x00\n", b"a,b\n1,2\n", b"step,mse\n1,x\n", b"step\n1,2\n"]
+)
+def test_a_damaged_file_is_named_before_anything_is_logged(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"metrics.csv is damaged: mend it, or delete it"):
+        MetricsFile(path, first_step=3)
+    assert path.read_bytes() == content

@@ -1,6 +1,5 @@
 """What a run folder tells about its run, finished or not."""
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -53,7 +52,11 @@ def test_a_leg_goes_on_with_the_journal_of_its_folder_and_of_no_other(tmp_path: 
     assert Run(here, CONFIG).journal.wandb_id is None  # from scratch
 
 
-def test_a_journal_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content", ['{"schema"', "", "[]", "{}", '{"command": [], "iteration": "x"}']
+)
+def test_a_damaged_journal_is_named_and_a_missing_one_is_none(tmp_path: Path, content: str) -> None:
     assert read_journal(tmp_path) is None
-    (tmp_path / "run.json").write_text(json.dumps({"schema": 1})[:-3])
-    assert read_journal(tmp_path) is None
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"{tmp_path}: run.json .*; delete this file to go on"):
+        read_journal(tmp_path)

@@ -1,6 +1,5 @@
 """resume=auto: a job started again with the same settings goes on where it stopped, or is done."""
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,7 +8,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from firstorder.json_files import DamagedError, check_content, read_json
+from firstorder.results.content import Results
 from firstorder.results.neutral import is_inert, settings_of
+from firstorder.results.run_folders import RECORD
 from firstorder.run.checkpoint import read_checkpoint
 from firstorder.run.saving import LAST
 from firstorder.run.trainer import CHECKPOINTS
@@ -29,9 +31,19 @@ FIXED = (
 
 
 def results_of(folder: Path) -> dict[str, Any] | None:
-    """Return the results.json of a run folder, None where the run has not finished."""
-    path = folder / "results.json"
-    results: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    """Return the results.json of a run folder, None where the run has not finished.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        if not (results := read_json(folder / RECORD)):
+            return None
+        check_content(RECORD, results, Results)
+    except DamagedError as error:
+        raise ValueError(
+            f"{folder}: {error}; delete this file, and resume=auto does the final test again"
+        ) from error
     return results
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from firstorder.results.run_folders import METRICS
 from firstorder.results.runs import RunRecord
 from firstorder.results.statistics import smooth
 
@@ -19,10 +18,7 @@ def read_curve(run: RunRecord) -> pd.DataFrame:
     A column of metrics.csv is a curve where it is called "<prefix>/<protocol>" for a protocol of the
     final test, and has two values or more.
     """
-    path, columns = run.folder / METRICS, ["step", "prefix", "protocol", "value"]
-    if not path.is_file():
-        return pd.DataFrame(columns=columns)
-    metrics = pd.read_csv(path)
+    columns, metrics = ["step", "prefix", "protocol", "value"], run.metrics
     parts = []
     for column in metrics.columns:
         prefix, _, protocol = column.partition("/")
@@ -31,10 +27,10 @@ def read_curve(run: RunRecord) -> pd.DataFrame:
             parts.append(
                 pd.DataFrame(
                     {
-                        "step": values["step"].astype(float),
+                        "step": values["step"],
                         "prefix": prefix,
                         "protocol": protocol,
-                        "value": values[column].astype(float),
+                        "value": values[column],
                     }
                 )
             )

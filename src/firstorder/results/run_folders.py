@@ -77,7 +77,7 @@ def is_analysis(folder: Path) -> bool:
 def read_config(folder: Path) -> dict[str, Any]:
     """Return a folder's config.yaml, empty where it has none."""
     try:
-        config = yaml.safe_load((folder / CONFIG).read_text())
+        config = yaml.safe_load((folder / CONFIG).read_bytes())
     except (OSError, yaml.YAMLError):
         return {}
     return config if isinstance(config, dict) else {}

@@ -1,6 +1,5 @@
 """What runs recorded: read, checked, and left out where it should not count."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from firstorder.json_files import DamagedError, check_content, read_json
+from firstorder.results.content import Results, Status, by_protocol, measure_of
 from firstorder.results.label import ExperimentLabel
-from firstorder.results.run_folders import RECORD, SCORES, STATUS, run_folders
+from firstorder.results.run_folders import METRICS, RECORD, SCORES, STATUS, run_folders
 
 SCHEMA = 2
-SUMMARY_KEYS = ("ci95", "tasks", "diverged")  # beside the measure itself
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class RunRecord:
         scores: a column a protocol, indexed by the number of the test task.
         job: "train" or "eval".
         label: its place in the paper, None if it has none.
+        metrics: what was logged, a row a step, empty where nothing was.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class RunRecord:
     scores: pd.DataFrame
     job: str = "train"
     label: ExperimentLabel | None = None
+    metrics: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -50,16 +52,17 @@ class RunRecord:
     @property
     def test(self) -> dict[str, dict[str, Any]]:
         """The summary of the final test under each protocol; an only protocol is named by its measure."""
-        test = self.results["test"]
-        return {measure_of(test): test} if "tasks" in test else test
+        test: dict[str, dict[str, Any]] = by_protocol(self.results["test"])
+        return test
 
 
 @dataclass(frozen=True)
 class FoundRuns:
-    """Runs to report on, and (name, reason) of those that were left out."""
+    """Runs to report on, (name, reason) of those that were left out, and which of these are damaged."""
 
     runs: list[RunRecord] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
 
 def find_runs(
@@ -83,6 +86,8 @@ def find_runs(
                 raise ValueError(reason)
         except ValueError as error:
             result.left_out.append((name, str(error)))
+            if isinstance(error, DamagedError):
+                result.damaged.append(name)
         else:
             result.runs.append(run)
     return result
@@ -92,9 +97,11 @@ def read_run(folder: Path, name: str) -> RunRecord:
     """Read a finished run.
 
     Raises:
-        ValueError: it is not finished, written by another version, or its files do not fit together.
+        ValueError: it is not finished, or written by another version.
+        DamagedError: a file is missing or damaged, or they do not fit together.
     """
     status = read_json(folder / STATUS)
+    check_content(STATUS, status, Status)
     if not (folder / RECORD).is_file():
         raise ValueError(unfinished(status))
     results = read_json(folder / RECORD)
@@ -103,31 +110,13 @@ def read_run(folder: Path, name: str) -> RunRecord:
             f"results.json has schema {results.get('schema')}, not {SCHEMA}: evaluate its checkpoint"
             " anew with src/evaluate.py"
         )
-    missing = [k for k in ("algo", "data", "seed", "config", "steps", "test") if k not in results]
-    if missing:
-        raise ValueError(f"results.json lacks {', '.join(missing)}")
+    check_content(RECORD, results, Results)
     job = status.get("job_type") or ("eval" if results["config"].get("ckpt_path") else "train")
     label = ExperimentLabel.read(results["config"])
-    run = RunRecord(folder, name, results, read_scores(folder / SCORES), job, label)
+    scores, metrics = read_scores(folder / SCORES), read_metrics(folder / METRICS)
+    run = RunRecord(folder, name, results, scores, job, label, metrics)
     check_scores(run)
     return run
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object, empty where there is no such file.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text())
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} cannot be read: it is cut off or not JSON")
-    return content
 
 
 def unfinished(status: dict[str, Any]) -> str:
@@ -145,28 +134,43 @@ def read_scores(path: Path) -> pd.DataFrame:
     """Read the scores of single tasks.
 
     Raises:
-        ValueError: there are none.
+        DamagedError: there are none, or they are damaged.
     """
     if not path.is_file():
-        raise ValueError(f"{path.name}, the scores of its test tasks, is missing")
+        raise DamagedError(f"{path.name}, the scores of its test tasks, is missing")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        arrays.pop("diverged", None)
+        numbers = arrays.pop("task" if "task" in arrays else "index")
+        index = pd.Index(numbers.astype("int64"), name="task")
+        return pd.DataFrame({name: a.astype("float64") for name, a in arrays.items()}, index=index)
     except Exception as error:  # numpy raises whatever zipfile and zlib do
-        raise ValueError(f"{path.name} cannot be read: {error}") from error
-    arrays.pop("diverged", None)
-    key = next((name for name in ("task", "index") if name in arrays), None)
-    if key is None:
-        raise ValueError(f"{path.name} has no numbers of tasks")
-    index = pd.Index(arrays.pop(key).astype("int64"), name="task")
-    return pd.DataFrame({name: a.astype("float64") for name, a in arrays.items()}, index=index)
+        raise DamagedError(f"{path.name} cannot be read: {error}") from error
+
+
+def read_metrics(path: Path) -> pd.DataFrame:
+    """Read what was logged while a run trained, empty where nothing was.
+
+    Raises:
+        DamagedError: it is not a table of numbers with a column of steps.
+    """
+    if not path.is_file():
+        return pd.DataFrame()
+    try:
+        metrics = pd.read_csv(path, dtype=float)
+        if "step" not in metrics:
+            raise ValueError("it has no column of steps")
+    except ValueError as error:
+        raise DamagedError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
+    return metrics
 
 
 def check_scores(run: RunRecord) -> None:
     """Make sure that the summary of the test is that of the scores beside it.
 
     Raises:
-        ValueError: it is not.
+        DamagedError: it is not.
     """
     for protocol, summary in run.test.items():
         scores = run.scores.get(protocol)
@@ -175,12 +179,7 @@ def check_scores(run: RunRecord) -> None:
             or len(scores) != summary["tasks"]
             or not np.isclose(scores.mean(), summary[measure_of(summary)], rtol=1e-5, atol=1e-6)
         ):
-            raise ValueError(f"scores.npz does not belong to results.json ({protocol} differs)")
-
-
-def measure_of(summary: dict[str, Any]) -> str:
-    """Name what a summary measures: "accuracy", "mse"."""
-    return next(name for name in summary if name not in SUMMARY_KEYS)
+            raise DamagedError(f"scores.npz does not belong to results.json ({protocol} differs)")
 
 
 def reason_against(run: RunRecord, include_dirty: bool, include_failed: bool) -> str | None:

@@ -8,10 +8,11 @@ import pandas as pd
 
 from firstorder.results.cells import NOT_RUN, cells, place, reduced_cells, unlike
 from firstorder.results.comparisons import compare_runs, table_comparisons
+from firstorder.results.content import measure_of
 from firstorder.results.findings import findings
 from firstorder.results.page import Picture, Section
 from firstorder.results.paper import FIGURES, SINE_WAVES, TABLES
-from firstorder.results.runs import FoundRuns, RunRecord, measure_of
+from firstorder.results.runs import FoundRuns, RunRecord
 from firstorder.results.table import told_apart
 from firstorder.results.words import (
     duration,

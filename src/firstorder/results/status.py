@@ -1,12 +1,13 @@
 """Where runs stand, told by their folders alone: running, stalled, finished, failed, interrupted."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from firstorder.json_files import DamagedError, check_content, read_json
+from firstorder.results.content import Status
 from firstorder.results.run_folders import RECORD, STATUS, run_folders
 
 ORDER = ("running", "stalled", "failed", "interrupted", "unknown", "finished")
@@ -20,13 +21,13 @@ class RunStatus:
     Attributes:
         run: its folder.
         state: one of `ORDER`. "stalled" says that it is running, and gave no sign of life for longer than
-            it said it would: it was killed, or hangs. "unknown": the folder has no run.json.
+            it said it would: it was killed, or hangs. "unknown": run.json is missing or damaged.
         job: "train" or "eval".
         iteration, max_steps: outer iterations done and to do.
         rate: outer iterations a second; the mean over all legs where it has ended.
         expected_end: when training will be done, ISO 8601.
         silent: seconds since its last sign of life.
-        error: the sentence that a failed run ended with.
+        error: the sentence that a failed run ended with, or what is wrong with run.json.
     """
 
     run: str
@@ -57,7 +58,10 @@ def find_statuses(paths: Sequence[Path], now: datetime | None = None) -> list[Ru
 
 def status_of(folder: Path, name: str, now: datetime) -> RunStatus:
     """Return where the run of a folder stands at the time `now`."""
-    journal = read_status(folder)
+    try:
+        journal = check_content(STATUS, read_json(folder / STATUS), Status)
+    except DamagedError as error:
+        return RunStatus(name, "unknown", error=str(error))
     if not journal:
         return RunStatus(name, "finished" if (folder / RECORD).is_file() else "unknown")
     state = str(journal.get("status"))
@@ -79,12 +83,3 @@ def status_of(folder: Path, name: str, now: datetime) -> RunStatus:
         silent=silent,
         error=journal.get("error"),
     )
-
-
-def read_status(folder: Path) -> dict[str, Any]:
-    """Return what run.json says, nothing where it is missing or cannot be read."""
-    try:
-        content = json.loads((folder / STATUS).read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from firstorder.results.content import measure_of
 from firstorder.results.neutral import counts, moves_test_tasks, settings_of
 from firstorder.results.paper import full_iterations
-from firstorder.results.runs import RunRecord, measure_of
+from firstorder.results.runs import RunRecord
 
 GROUP_DIGITS = 8
 SETTING, CLASS = "config.", "._target_"  # how the column of a setting begins; how a class's ends

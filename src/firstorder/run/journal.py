@@ -1,6 +1,5 @@
 """run.json: where a run stands, told by its folder alone, whatever became of its process."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
+from firstorder.json_files import DamagedError, check_content, read_json
 from firstorder.run.atomic import write_json
 from firstorder.run.provenance import git_state
 
@@ -80,12 +80,20 @@ class Journal:
 
 
 def read_journal(folder: Path) -> Journal | None:
-    """Return the journal of a run folder, None where it has none (that can be read)."""
+    """Return the journal of a run folder, None where it has none.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     try:
-        content = json.loads((folder / NAME).read_text())
-    except (OSError, ValueError):
-        return None
-    return Journal(folder, **{name: content[name] for name in content if name != "schema"})
+        if not (content := read_json(folder / NAME)):
+            return None
+        read: Journal = check_content(NAME, {**content, "folder": folder}, Journal, strict=False)
+    except DamagedError as error:
+        raise ValueError(
+            f"{folder}: {error}; delete this file to go on without what it says of earlier legs"
+        ) from error
+    return read
 
 
 def open_journal(folder: Path, command: list[str], job_type: str, goes_on: bool) -> Journal:

@@ -23,12 +23,17 @@ class MetricsFile(Logger):
         path: the file.
         first_step: rows of an older file from this step on are dropped: they will be logged again. At 0
             the file starts anew.
+
+    Raises:
+        ValueError: the older file is damaged.
     """
 
     def __init__(self, path: Path, first_step: int = 0) -> None:
         super().__init__()
         self.path, self.first_step = path, first_step
         self._columns: list[str] | None = None  # until something is logged, the older file stays
+        if first_step:
+            read_rows(path)  # says now, and not after the first iterations, that it is damaged
 
     @property
     def name(self) -> str:
@@ -81,9 +86,20 @@ def line(values: list[Any]) -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a metrics file, without a last line that was cut off by a kill."""
+    """Return the rows of a metrics file, without a last line that was cut off by a kill.
+
+    Raises:
+        ValueError: it is damaged in another way.
+    """
     if not path.exists():
         return []
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    return list(csv.DictReader(io.StringIO(whole)))
+    try:
+        text = path.read_text()
+        rows = list(csv.DictReader(io.StringIO(text[: text.rindex("\n") + 1])))
+        for row in rows:
+            int(row[STEP]), [float(value or "nan") for value in row.values()]
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged: mend it, or delete it to go on without its lines"
+        ) from error
+    return rows
