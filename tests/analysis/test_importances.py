@@ -1,6 +1,8 @@
 """Importances of hyper-parameters: of a search whose scores are a known function of them."""
 
+import sqlite3
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,25 @@ def test_what_is_no_finished_search_is_refused(tmp_path: Path) -> None:
     search(tmp_path, 3)
     with pytest.raises(ValueError, match="has 2 finished trials"):
         Importances(study=str(tmp_path)).measure()
+
+
+@pytest.mark.parametrize("tables", [(), ("studies",), ("mine",)])
+def test_a_data_base_of_something_else_is_refused_and_left_as_it_is(
+    tmp_path: Path, tables: tuple[str, ...]
+) -> None:
+    """Optuna would make its tables in it."""
+    file = tmp_path / "study.db"
+    with closing(sqlite3.connect(file)) as database:
+        for name in tables:
+            database.execute(f"CREATE TABLE {name} (x INTEGER)")
+    file.touch()
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match="is not a study of Optuna"):
+        Importances(study=str(tmp_path)).measure()
+    if before:  # an empty file is what a search makes first
+        with pytest.raises(ValueError, match="holds no study of Optuna: give the search another"):
+            search(tmp_path, 0)
+    assert file.read_bytes() == before
 
 
 def test_one_command_draws_them(script: Script, tmp_path: Path) -> None:

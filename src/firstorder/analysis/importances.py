@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from firstorder.analysis.base import Analysis
+from firstorder.results.studies import holds_study
 from firstorder.settings import Count, Filename, Seed, check_fields
 
 if TYPE_CHECKING:
@@ -93,7 +94,6 @@ def finished_trials(path: Path) -> list["optuna.trial.FrozenTrial"]:
         ValueError: there is none, or they say nothing.
     """
     import optuna  # an extra, and slow to load
-    from sqlalchemy.exc import DatabaseError
 
     file = path / "study.db" if path.is_dir() else path
     if not file.exists():
@@ -101,10 +101,9 @@ def finished_trials(path: Path) -> list["optuna.trial.FrozenTrial"]:
             f"analysis.study={path} is neither the folder of a search nor its study.db"
         )
     storage = f"sqlite:///{file}"
-    try:
-        names = [study.study_name for study in optuna.get_all_study_summaries(storage)]
-    except DatabaseError as error:
-        raise ValueError(f"analysis.study={path} is not a study of Optuna") from error
+    if not holds_study(file):
+        raise ValueError(f"analysis.study={path} is not a study of Optuna")
+    names = [study.study_name for study in optuna.get_all_study_summaries(storage)]
     if len(names) != 1:
         raise ValueError(f"analysis.study={path} must hold one study, and holds {len(names)}")
     trials = optuna.load_study(names[0], storage).get_trials(

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from firstorder.cli.commands import report_user_errors
 from firstorder.cli.resuming import first_difference
 from firstorder.cli.validation import validate
+from firstorder.results.studies import holds_study
 
 if TYPE_CHECKING:
     import optuna
@@ -94,11 +95,28 @@ def search_of(config: DictConfig) -> dict[str, Any]:
 
 
 def open_study(sweeper: DictConfig) -> "optuna.Study":
-    """Return the study of a search, a new one where there is none."""
+    """Return the study of a search, a new one where there is none.
+
+    Raises:
+        ValueError: its file holds something else.
+    """
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plug-ins
     warnings.filterwarnings("ignore", category=FutureWarning, module="optuna")  # at every trial
     import optuna  # an extra, and slow to load
+    from sqlalchemy import make_url
 
+    url = make_url(sweeper.storage)
+    file = Path(url.database or "")
+    if (
+        url.drivername == "sqlite"
+        and file.is_file()
+        and file.stat().st_size
+        and not holds_study(file)
+    ):
+        raise ValueError(
+            f"hydra.sweeper.storage={sweeper.storage} is a file that holds no study of Optuna: give the"
+            " search another folder (hydra.sweep.dir=...) or delete that file"
+        )
     # The sweeper's Optuna, of 2022, relies on autocommit, which SQLAlchemy 2 gives only when asked:
     # without it, a new file lacks its version and cannot be opened again.
     storage = optuna.storages.RDBStorage(
