@@ -11,6 +11,7 @@ import firstorder
 from firstorder.cli.adapt import classes_in, images_in, show, write_csv
 from firstorder.cli.commands import entry
 from firstorder.figures.answers import draw_answers
+from firstorder.folders import filling
 
 
 @entry("adapt")
@@ -26,8 +27,9 @@ def main(cfg: DictConfig) -> None:
     )  # fmt: skip
     probabilities = adapted.probabilities(query, together=cfg.together)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    write_csv(folder / "predictions.csv", query, [*support], probabilities)
-    draw_answers(support, query, probabilities).savefig(folder / "predictions.png", dpi=150)
+    with filling(folder) as draft:
+        write_csv(draft / "predictions.csv", query, [*support], probabilities)
+        draw_answers(support, query, probabilities).savefig(draft / "predictions.png", dpi=150)
     show(query, [*support], probabilities, folder)
 
 

@@ -13,6 +13,7 @@ from firstorder.cli.assembly import build
 from firstorder.cli.commands import entry, run_folder
 from firstorder.cli.schema import register_package
 from firstorder.figures.style import save
+from firstorder.folders import filling
 from firstorder.results.markdown import markdown
 
 register_package(firstorder.analysis, lambda cls: issubclass(cls, Analysis))
@@ -25,10 +26,11 @@ def main(cfg: DictConfig) -> None:
     seed_everything(cfg.seed, verbose=False)
     analysis: Analysis = build(cfg, "analysis")
     table = analysis.measure()
-    table.to_json(folder / "table.json", orient="records", indent=1, double_precision=15)
     summary = markdown(analysis.summarise(table))
-    (folder / "summary.md").write_text(summary)
-    save(analysis.draw(table), folder / type(analysis).__name__.lower())
+    with filling(folder) as draft:
+        table.to_json(draft / "table.json", orient="records", indent=1, double_precision=15)
+        (draft / "summary.md").write_text(summary)
+        save(analysis.draw(table), draft / type(analysis).__name__.lower())
     print(summary)
     print(f"measured in {time.perf_counter() - start:.0f} s; results in {folder}")
 

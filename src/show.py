@@ -11,6 +11,7 @@ from firstorder.cli.assembly import build
 from firstorder.cli.commands import entry
 from firstorder.data.sampler import MONITOR, TEST, TRAIN, EpisodeSampler
 from firstorder.data.source import TaskSource
+from firstorder.folders import filling
 from firstorder.messages import one_of
 
 STREAMS = {"train": TRAIN, "val": MONITOR, "test": TEST}
@@ -28,9 +29,11 @@ def main(cfg: DictConfig) -> None:
         ways=cfg.data.ways, shots=cfg.data.shots, query_shots=cfg.query_shots,
         steps=1, batch_size=1,
     )  # fmt: skip
-    path = Path(HydraConfig.get().runtime.output_dir) / f"{cfg.split}.png"
-    source.kind.draw_episodes([sampler[i] for i in range(cfg.episodes)]).savefig(path, dpi=150)
-    print(f"{cfg.episodes} episodes of {source.name} are drawn in {path}")
+    folder, name = Path(HydraConfig.get().runtime.output_dir), f"{cfg.split}.png"
+    figure = source.kind.draw_episodes([sampler[i] for i in range(cfg.episodes)])
+    with filling(folder) as draft:
+        figure.savefig(draft / name, dpi=150)
+    print(f"{cfg.episodes} episodes of {source.name} are drawn in {folder / name}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""Where files that can be made again are kept: caches, downloads, built libraries."""
+"""Folders: of what can be made again (caches, downloads, built libraries), and of results."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from platformdirs import user_cache_path
 
@@ -32,3 +35,24 @@ def unwritable(folder: Path, error: OSError) -> ValueError:
         f"The cache folder {folder} cannot be written ({error.strerror}): "
         "set FIRSTORDER_CACHE to a folder that can be"
     )
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """Yield a new folder whose files move into `folder` once all of them are written.
+
+    Raises:
+        ValueError: the file system refuses; the files that were there before stay as they are.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".new-", dir=folder) as name:
+            yield (draft := Path(name))
+            for file in sorted(path for path in draft.rglob("*") if path.is_file()):
+                place = folder / file.relative_to(draft)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(place)
+    except OSError as error:
+        raise ValueError(
+            f"{folder} cannot be written ({error}): make room, or name another folder"
+        ) from error

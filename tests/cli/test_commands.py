@@ -75,3 +75,9 @@ def test_options_of_the_outer_optimizer_are_taken_and_tried() -> None:
         assert found.outer_options == {"betas": [0.5, 0.9]}
         with pytest.raises(ValueError, match=r"algo.outer_options=.*foo.*Adam"):
             build(compose("train", [*adam, "algo.outer_options={foo:1}"]), "algo")
+
+
+def test_a_full_disk_is_told_with_what_to_do_about_it() -> None:
+    assert message(OSError(28, "No space left on device")).startswith(
+        "No space left on device: make room on the disk of the run folder (hydra.run.dir=...) or of"
+    )

@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -150,6 +151,27 @@ def test_figures_of_analyses_are_taken_over(tmp_path: Path) -> None:
     assert files["figures/figure2.png"] == b"2026-01-02"  # the last
     assert "python src/analyze.py analysis=sine_wave" in files["REPORT.md"].decode()
     assert "0 runs read, 0 runs left out" in files["REPORT.md"].decode()
+
+
+def test_a_run_that_cannot_be_compared_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="compare: nowhere cannot be compared: unfinished"):
+        write_report(
+            settings(runs=[str(tmp_path)], out=str(tmp_path / "out"), compare=["nowhere"] * 2)
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_leaves_the_report_that_was_there(
+    outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outputs" / "none").mkdir()
+    before = report(tmp_path / "outputs" / "none", tmp_path / "out")
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr("firstorder.results.report.as_html", Mock(side_effect=full))
+    with pytest.raises(ValueError, match="out cannot be written"):
+        report(outputs, tmp_path / "out")
+    after = {p.relative_to(tmp_path / "out").as_posix(): p for p in (tmp_path / "out").rglob("*")}
+    assert {name: p.read_bytes() for name, p in after.items() if p.is_file()} == before
 
 
 def test_nothing_run_is_a_report_too(tmp_path: Path) -> None:

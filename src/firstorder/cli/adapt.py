@@ -1,7 +1,6 @@
 """A user's folders of images as a task, and the answers as a table."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from rich.table import Table
 from firstorder.data.images.layout import files_of
 from firstorder.figures.answers import MOST, MOST_CLASSES
 from firstorder.messages import console
-from firstorder.run.atomic import replacing
 from firstorder.settings import Filename
 
 
@@ -85,13 +83,11 @@ def write_csv(
     path: Path, query: Sequence[Path], classes: Sequence[str], probabilities: np.ndarray
 ) -> None:
     """Write a line an image: its file, the class that is predicted, and the probability of each."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "predicted", *classes])
-    for image, row in zip(query, probabilities, strict=True):
-        writer.writerow([image, classes[int(row.argmax())], *(f"{value:.6f}" for value in row)])
-    with replacing(path) as file:
-        file.write(text.getvalue().encode())
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "predicted", *classes])
+        for image, row in zip(query, probabilities, strict=True):
+            writer.writerow([image, classes[int(row.argmax())], *(f"{value:.6f}" for value in row)])
 
 
 def show(

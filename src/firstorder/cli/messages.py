@@ -1,6 +1,7 @@
 """What a user is told of an error: one sentence with the setting, and what would be right."""
 
 import re
+from errno import EDQUOT, ENOSPC
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -11,6 +12,7 @@ from omegaconf.errors import (
     MissingMandatoryValue,
 )
 
+from firstorder.folders import cache_root
 from firstorder.messages import nearest
 
 # How OmegaConf says, while a config is composed, that a value has not the type of its setting.
@@ -34,6 +36,7 @@ EXTRAS = {
 }  # fmt: skip
 # The same, of a setting in a file of the configs that what was chosen beside it does not have.
 NOT_THERE = re.compile(r"In '(.*)/(.*)': ConfigKeyError .* Key '(.*)' not in '(.*)Config'")
+FULL = (ENOSPC, EDQUOT)  # an error of these may name no file
 
 
 def message(error: BaseException) -> str:
@@ -58,6 +61,11 @@ def message(error: BaseException) -> str:
         return f"the override {cause.override} cannot be read: write key=value"
     if isinstance(cause, OSError) and cause.filename is not None:
         return f"{cause.filename}: {cause.strerror}"
+    if isinstance(cause, OSError) and cause.errno in FULL:
+        return (
+            f"{cause.strerror}: make room on the disk of the run folder (hydra.run.dir=...) or of the"
+            f" caches, {cache_root()}"
+        )
     text = " ".join(str(cause).split("full_key:")[0].split())
     if found := NOT_THERE.match(text):
         group, name, setting, chosen = found.groups()

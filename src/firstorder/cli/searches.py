@@ -15,6 +15,7 @@ from firstorder.cli.commands import report_user_errors
 from firstorder.cli.resuming import first_difference
 from firstorder.cli.validation import validate
 from firstorder.results.studies import holds_study
+from firstorder.run.atomic import write_json
 
 if TYPE_CHECKING:
     import optuna
@@ -76,7 +77,7 @@ def check_settings(folder: Path, config: DictConfig) -> None:
     now["hydra"] = {"sweeper": search_of(config)}
     path = folder / SETTINGS
     if not path.exists():
-        path.write_text(json.dumps(now, indent=1))
+        write_json(path, now)
     elif difference := first_difference(json.loads(path.read_text()), now):
         key, then, current = difference
         raise ValueError(

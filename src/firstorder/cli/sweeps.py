@@ -18,6 +18,7 @@ from rich.table import Table
 from firstorder.cli.messages import message
 from firstorder.cli.seeds import show_seeds
 from firstorder.messages import console
+from firstorder.run.atomic import writing
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,10 @@ def note(status: str, sentence: str = "") -> None:
         "status": status,
         "sentence": sentence,
     }
-    with path.open("a") as file:  # one short write: lines of several processes don't mix
+    with (
+        writing(path),
+        path.open("a") as file,
+    ):  # one short write: lines of several processes don't mix
         file.write(json.dumps(line) + "\n")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from firstorder.folders import filling
 from firstorder.results import table as tables
 from firstorder.results.cells import cells, reduced_cells
 from firstorder.results.drawings import copy_analyses, draw_figure
@@ -32,17 +33,42 @@ def write_report(settings: ReportSettings) -> FoundRuns:
 
     Returns:
         the runs that were read, and those that were left out.
+
+    Raises:
+        ValueError: a folder is missing or cannot be written; a report that was there stays as it was.
     """
-    paths, out = [Path(path) for path in settings.runs], Path(settings.out)
     runs_found = find_runs(
-        paths, include_dirty=settings.include_dirty, include_failed=settings.include_failed
+        [Path(path) for path in settings.runs],
+        include_dirty=settings.include_dirty,
+        include_failed=settings.include_failed,
     )
-    asked = [read_run(Path(path), path) for path in settings.compare]
+    asked = [read_asked(path) for path in settings.compare]
+    with filling(Path(settings.out)) as out:
+        write_into(out, runs_found, asked, settings)
+    return runs_found
+
+
+def read_asked(path: str) -> RunRecord:
+    """Read a run that is to be compared.
+
+    Raises:
+        ValueError: it cannot be.
+    """
+    try:
+        return read_run(Path(path), path)
+    except ValueError as error:
+        raise ValueError(f"compare: {path} cannot be compared: {error}") from error
+
+
+def write_into(
+    out: Path, runs_found: FoundRuns, asked: Sequence[RunRecord], settings: ReportSettings
+) -> None:
+    """Write all files of a report, two runs compared if they are asked for."""
     runs = {run.name: run for run in runs_found.runs}
     table = tables.tidy(runs_found.runs)
     groups = summarise(table, runs)
     drawn = out / "figures"
-    drawn.mkdir(parents=True, exist_ok=True)
+    drawn.mkdir()
     tables.write(table, out)
     compared, differences = comparison_section(groups, runs, asked)
     findings, measured = findings_section(groups, runs)
@@ -53,7 +79,7 @@ def write_report(settings: ReportSettings) -> FoundRuns:
         *(write_table(artefact, groups, runs, out) for artefact in TABLES),
         compared,
         findings,
-        *analysis_sections(groups, runs, paths, drawn),
+        *analysis_sections(groups, runs, [Path(path) for path in settings.runs], drawn),
         *(
             figure_section(artefact, groups, runs, drawn, settings.smoothing)
             for artefact in FIGURES
@@ -64,7 +90,6 @@ def write_report(settings: ReportSettings) -> FoundRuns:
     ]
     (out / "REPORT.md").write_text(as_markdown(TITLE, sections, out))
     (out / "report.html").write_text(as_html(TITLE, sections))
-    return runs_found
 
 
 def write_table(
