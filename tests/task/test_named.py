@@ -1,8 +1,11 @@
+from unittest.mock import Mock, patch
+
 import pytest
 import torch
 import torchmetrics
 from torch import Tensor, nn
 
+from firstorder.algo.evaluation import Evaluator
 from firstorder.network import Network
 from firstorder.task import Episode
 from firstorder.task.classification import cross_entropy
@@ -66,14 +69,18 @@ def test_a_metric_of_several_numbers_is_refused() -> None:
         )  # fmt: skip
 
 
-def test_a_metric_that_is_undefined_or_of_a_task_that_diverged_is_the_worst() -> None:
+def test_a_metric_that_is_undefined_or_of_a_task_that_diverged_is_counted_as_the_worst() -> None:
     kind = Named(False, metric="PearsonCorrCoef")
     network = Network(nn.Linear(3, 1))
     x, y = torch.rand(2, 6, 3), torch.rand(2, 6, 1)
     constant = torch.stack([torch.zeros(4), torch.full((4,), torch.nan)])
-    scores = kind.score(network, constant, Episode(x, y, x, y, *ZERO))[kind.measure]
-    assert scores[0] == -1
-    assert scores[1].isnan()  # counted as diverged, with the worst score
+    scores = kind.score(network, constant, Episode(x, y, x, y, *ZERO))
+    assert scores[kind.measure].isnan().all()
+    evaluator = Evaluator(Mock(), kind, Mock(network=Mock(is_random=False)))
+    with patch.object(Evaluator, "_score", return_value=scores):
+        counted, without_score = evaluator.score({}, (), Episode(x, y, x, y, *ZERO))
+    assert without_score.tolist() == [True, True]
+    assert counted[kind.measure].tolist() == [-1, -1]
     worst = {"PearsonCorrCoef": -1.0, "R2Score": float("-inf"), "MeanSquaredError": float("inf")}
     task = Episode(x, y, x, y, *ZERO)
     assert {name: Named(False, metric=name).score_if_diverged(task) for name in worst} == worst

@@ -105,7 +105,10 @@ def show(
     ):
         points = [kind.shown(curve[protocol][curve["steps"].index(n)]) for n in steps]
         table.add_row(
-            name, text, f"{tasks}, {diverged} diverged" if diverged else str(tasks), *points
+            name,
+            text,
+            f"{tasks}, {diverged} {kind.without_score}" if diverged else str(tasks),
+            *points,
         )
     out = console()
     out.print(table, end="")

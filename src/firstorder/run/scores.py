@@ -18,8 +18,8 @@ class TaskScores(NamedTuple):
     Attributes:
         task: numbers of the tasks in their stream, (tasks,), ascending.
         scores: by protocol, (tasks,).
-        diverged: whether the inner loop diverged on a task, (tasks,); it then counts with the score of
-            a guess (accuracy) or with an infinite error.
+        diverged: whether the inner loop diverged on a task, or a metric by name is undefined there,
+            (tasks,); it then counts with the score of a guess (accuracy) or with the worst there is.
     """
 
     task: Tensor

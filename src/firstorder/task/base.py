@@ -45,6 +45,7 @@ class TaskKind(ABC):
         higher_is_better: whether a larger score is a better one.
         fewest_ways: the least data.ways that makes sense.
         has_classes: whether targets are numbers of classes.
+        without_score: what the closing table calls a task that is scored NaN.
     """
 
     protocols: tuple[str, ...]
@@ -52,6 +53,7 @@ class TaskKind(ABC):
     higher_is_better: bool
     fewest_ways: ClassVar[int] = 1
     has_classes: bool = False
+    without_score: ClassVar[str] = "diverged"
 
     @staticmethod
     @abstractmethod

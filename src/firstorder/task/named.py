@@ -49,6 +49,7 @@ class Named(TaskKind):
     protocols = ("score",)
     measure = "score"
     higher_is_better = True
+    without_score = "undefined"
 
     def __init__(
         self,
@@ -103,13 +104,13 @@ class Named(TaskKind):
     def score(self, network: Network, phi: Tensor, tasks: Episode) -> Scores:
         """Return the metric over each task's query set, (tasks,).
 
-        One that is undefined, such as the correlation of a constant prediction, counts as the worst.
+        One that is undefined, such as the correlation of a constant prediction, is NaN as where the inner
+        loop diverged: it is counted among these, with the worst score.
         """
         prediction = predict(network, phi, tasks.query_x)
         metric = self.metric(prediction.shape[-1]).to(prediction.device)
         pairs = zip(prediction, tasks.query_y, strict=True)
         scores = torch.stack([self._one(metric, *pair) for pair in pairs])
-        scores = torch.where(scores.isnan(), self.score_if_diverged(tasks), scores)
         return {self.measure: where_finite(prediction, lambda: scores)}
 
     def _one(self, metric: Any, prediction: Tensor, target: Tensor) -> Tensor:
