@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from firstorder.algo import Reptile
 from firstorder.cli.commands import CONF
-from firstorder.cli.resuming import newest_intact, read_resumable, results_of
+from firstorder.cli.resuming import go_on, newest_intact, read_resumable, results_of
 from firstorder.cli.schema import register
 from firstorder.model import MLP
 from firstorder.run.checkpoint import PARTS, AtomicCheckpoints
@@ -129,3 +129,26 @@ def test_damaged_results_are_named_with_what_to_do(tmp_path: Path, content: str)
         ValueError, match=rf"{tmp_path}: results.json .*; delete this file, and resume"
     ):
         results_of(tmp_path)
+
+
+def test_a_named_checkpoint_does_not_go_with_one_that_is_found(config: DictConfig) -> None:
+    with pytest.raises(ValueError, match=r"ckpt_path=a.ckpt cannot go with resume=auto"):
+        go_on(changed(config, ckpt_path="a.ckpt", resume="auto"))
+
+
+@pytest.mark.parametrize(
+    ("resume", "done", "told"), [("never", 7, True), ("never", 6, False), ("auto", 7, False)]
+)
+def test_a_named_checkpoint_with_nothing_left_to_train_is_told(
+    config: DictConfig,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    resume: str,
+    done: int,
+    told: bool,
+) -> None:
+    path = write(tmp_path / "last.ckpt", done, config=OmegaConf.to_container(config))
+    changes = {"ckpt_path": str(path), "resume": resume, "trainer.max_steps": 7}
+    with caplog.at_level(logging.WARNING):
+        read_resumable(changed(config, **changes))
+    assert ("there is nothing to train" in caplog.text) == told

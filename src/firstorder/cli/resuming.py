@@ -51,8 +51,13 @@ def go_on(cfg: DictConfig) -> dict[str, Any] | None:
     """Return the results of this job where it has finished before; else point it at its checkpoint.
 
     Raises:
-        ValueError: the folder holds a run with other settings.
+        ValueError: the folder holds a run with other settings, or a checkpoint is named besides.
     """
+    if cfg.ckpt_path is not None:
+        raise ValueError(
+            f"ckpt_path={cfg.ckpt_path} cannot go with resume=auto, which finds the checkpoint itself:"
+            " leave one of them out"
+        )
     folder = Path(HydraConfig.get().runtime.output_dir)
     results = results_of(folder)
     if results is not None:
@@ -117,6 +122,12 @@ def read_resumable(cfg: DictConfig) -> dict[str, Any]:
             f"ckpt_path={cfg.ckpt_path} was written with {key}={shown(then)}, and this run has"
             f" {shown(current)}: resume with the settings of its config.yaml{way}"
         )
+    if cfg.resume != "auto" and (done := checkpoint["global_step"]) >= cfg.trainer.max_steps:
+        logger.warning(
+            "ckpt_path=%s has done %d outer iterations and trainer.max_steps=%d: there is nothing to"
+            " train, and it is only tested; raise trainer.max_steps to go on",
+            cfg.ckpt_path, done, cfg.trainer.max_steps,
+        )  # fmt: skip
     return checkpoint
 
 
