@@ -36,6 +36,10 @@ from firstorder.places import CONF
             "data=sinusoid regularise=augment",
             "regularise=augment sets augment, which Sinusoid does not have: leave regularise=augment out",
         ),
+        (
+            "logger=null",
+            "a group such as algo, data, model or logger cannot be null: name one, as in",
+        ),
         ("algo.inner_steps={", "the override algo.inner_steps={ cannot be read: write key=value"),
     ],
 )

@@ -37,6 +37,7 @@ EXTRAS = {
 # The same, of a setting in a file of the configs that what was chosen beside it does not have.
 NOT_THERE = re.compile(r"In '(.*)/(.*)': ConfigKeyError .* Key '(.*)' not in '(.*)Config'")
 FULL = (ENOSPC, EDQUOT)  # an error of these may name no file
+NO_GROUP = "Config group override must be a string"
 
 
 def message(error: BaseException) -> str:
@@ -76,6 +77,10 @@ def message(error: BaseException) -> str:
     for pattern, said in CONVERSIONS.items():
         if key and (matched := re.match(pattern, text)):
             return f"{key}{matched.expand(said)}"
+    if text.startswith(NO_GROUP):
+        return (
+            "a group such as algo, data, model or logger cannot be null: name one, as in logger=csv"
+        )
     return f"{key}: {text}" if key else text
 
 

@@ -86,8 +86,8 @@ class TaskKind(ABC):
         """
         if share:
             raise ValueError(
-                f"algo.label_smoothing={share} is for classes, and targets of {type(self).__name__} are"
-                " none: leave it at 0"
+                f"algo.label_smoothing={share} is for classes, and the targets of this data are none:"
+                " leave it at 0"
             )
         return self.criterion
 
@@ -155,9 +155,7 @@ class TaskKind(ABC):
         Raises:
             ValueError: this kind has no such picture.
         """
-        raise ValueError(
-            f"{type(self).__name__} has no picture of such episodes: choose another data set"
-        )
+        raise ValueError("episodes of this data have no picture: choose another data=...")
 
 
 def interval(measure: str, values: Tensor) -> dict[str, Any]:
