@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> float | None:
         seed_everything(cfg.seed, verbose=False)
         learner, datamodule = assemble(cfg, config, trains=False)
         learner.restore(checkpoint)
-        datamodule.restore(checkpoint)
+        datamodule.load_state_dict(datamodule.state_in(checkpoint))
         final_test(run, run.trainer(learner, datamodule), learner, datamodule)
     return learner.objective("test")
 

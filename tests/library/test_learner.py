@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import firstorder
+from firstorder.data import Arrays
 from tests.library.conftest import Draw, linear
 
 SETTINGS = {"inner_steps": 2, "inner_batch_size": 4, "inner_lr": 0.1, "inner_optimizer": "sgd"}
@@ -108,6 +109,26 @@ def test_numbers_are_predicted_where_the_task_is_a_regression(tmp_path: Path) ->
         learner.adapt(x, x * np.nan)
     with pytest.raises(ValueError, match=r"an input has shape \(2,\).*trained on \(1,\)"):
         fitted.predict(np.zeros((3, 2)))
+
+
+def test_examples_and_predictions_are_in_the_units_of_the_data(tmp_path: Path) -> None:
+    seconds, folder = 1_700_000_000 + np.arange(20.0), tmp_path / "tasks"
+    folder.mkdir()
+    for number in range(5):
+        np.savez(folder / f"{number}.npz", x=seconds, y=-2000 * seconds)
+    trained = firstorder.train(
+        algo=firstorder.Reptile(**SETTINGS, loss_reduction="mean"),
+        source=Arrays(str(folder), standardise=True), model=lambda: firstorder.MLP(hidden=[8]),
+        steps=1, ways=1, progress=False,
+        evaluation=firstorder.EvaluationSettings(monitor_every=0, inner_batch_size=10),
+    )  # fmt: skip
+    trained.save(tmp_path / "seconds.ckpt")
+    for learner in (trained, firstorder.load(tmp_path / "seconds.ckpt")):
+        fitted = learner.adapt(seconds[:, None], -2000 * seconds, steps=200)
+        found = fitted.predict(seconds[:, None])[:, 0]
+        assert np.abs(found + 2000 * seconds).max() < 0.5 * 2000 * seconds.std()
+    with pytest.raises(ValueError, match="trained on standardised numbers"):
+        firstorder.evaluate(trained, Arrays(str(folder)), tasks=2)
 
 
 def test_what_does_not_fit_is_said_in_a_sentence(learner: firstorder.Learner, draw: Draw) -> None:

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from annotated_types import Len
-from torch import Tensor
 
 from firstorder.data.array_files import split_tasks
 from firstorder.data.array_form import check_alike, digest, number_of_classes
 from firstorder.data.array_task import SPLITS, HowToRead
-from firstorder.data.scale import Scale
+from firstorder.data.scale import Scale, Scales, scales_in, state_of
 from firstorder.data.source import Task, TaskSizeError
 from firstorder.settings import NO_OPTIONS, Count, Filename, NonNegative, Options, Seed, checked
 from firstorder.task.base import TaskKind
@@ -94,7 +92,7 @@ class Arrays:
              "metric_options": metric_options}
         )  # fmt: skip
         self.classes = {split: len(tasks) for split, tasks in self.tasks.items()}
-        stored, self.scales = self.tasks, dict[str, Scale]()
+        stored, self.scales = self.tasks, scales_in({})
         self.tasks = {s: [one.in_float32() for one in stored[s]] for s in SPLITS}
         self.fingerprint = digest(self.tasks)
         if standardise:
@@ -108,7 +106,7 @@ class Arrays:
         has_classes = settings.get("task") == "classification"
         return Named(has_classes, **{name: settings.get(name) for name in names})
 
-    def _measured_scales(self) -> dict[str, Scale]:
+    def _measured_scales(self) -> Scales:
         train = self._stored["train"]
         if not train:
             raise ValueError(
@@ -118,26 +116,35 @@ class Arrays:
         letters = "x" if self.has_classes else "xy"
         return {letter: Scale.of([getattr(one, letter) for one in train]) for letter in letters}
 
-    def _standardise(self, scales: dict[str, Scale]) -> None:
+    def _standardise(self, scales: Scales) -> None:
         self.scales = scales
         self.tasks = {
             split: [one.scaled(scales) for one in tasks] for split, tasks in self._stored.items()
         }
 
-    def state_dict(self) -> dict[str, list[Tensor]]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the scales, which a checkpoint remembers: the network knows no other units."""
-        return {name: [*map(torch.from_numpy, scale)] for name, scale in self.scales.items()}
+        return state_of(self.scales)
 
-    def load_state_dict(self, state: Mapping[str, Sequence[Tensor]]) -> None:
-        """Scale as the run that wrote a checkpoint did, whatever the training tasks are here."""
-        if self.scales and not state:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Scale as the run that wrote a checkpoint did, whatever the training tasks are here.
+
+        Raises:
+            ValueError: that run scaled, and these data are not to be.
+        """
+        scales = scales_in(state)
+        if scales and not self.scales:
+            raise ValueError(
+                "the checkpoint's network was trained on standardised numbers: set"
+                " data.source.standardise=true"
+            )
+        if self.scales and not scales:
             logger.warning(
                 "the checkpoint does not remember the units of its training: data.source.standardise"
                 " scales by the training tasks of %s", self.root,
             )  # fmt: skip
         elif self.scales:
-            read = {name: Scale(*(one.numpy() for one in scale)) for name, scale in state.items()}
-            self._standardise(read)
+            self._standardise(scales)
 
     def prepare(self) -> None:
         """Say what there is, and what was left out."""

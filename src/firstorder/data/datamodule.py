@@ -82,9 +82,11 @@ class EpisodeDataModule(LightningDataModule):
         if hasattr(self.source, "load_state_dict"):
             self.source.load_state_dict(state)
 
-    def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what a checkpoint remembers of the data; Lightning does so itself in a resume."""
-        self.load_state_dict(checkpoint.get(type(self).__qualname__, {}))
+    @classmethod
+    def state_in(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """Return what a checkpoint remembers of the data, where Lightning keeps it."""
+        state: dict[str, Any] = checkpoint.get(cls.__qualname__, {})
+        return state
 
     def setup(self, stage: str = "") -> None:
         """Open the data once, and draw an episode of each stream so that a wrong size fails at once."""

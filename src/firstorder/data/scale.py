@@ -1,9 +1,13 @@
 """Shift and scale numbers to mean 0 and deviation 1."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import torch
+from torch import Tensor
+
+SCALES = "scales"
 
 
 class Scale(NamedTuple):
@@ -22,3 +26,21 @@ class Scale(NamedTuple):
     def scaled(self, array: np.ndarray) -> np.ndarray:
         """Shift and scale examples; to float32, but not before."""
         return ((array - self.mean) / self.deviation).astype(np.float32)
+
+    def unscaled(self, array: np.ndarray) -> np.ndarray:
+        """Return scaled examples in their own units, float64."""
+        return array * self.deviation + self.mean
+
+
+Scales = Mapping[str, Scale]  # of inputs, "x", and of targets, "y"; none where they are as given
+
+
+def state_of(scales: Scales) -> dict[str, Any]:
+    """Return the state of data with these scales, as a checkpoint holds it."""
+    return {SCALES: {name: [*map(torch.from_numpy, scale)] for name, scale in scales.items()}}
+
+
+def scales_in(state: Mapping[str, Any]) -> Scales:
+    """Return the scales in a state of data; none where it has none."""
+    saved: Mapping[str, Sequence[Tensor]] = state.get(SCALES, {})
+    return {name: Scale(*(one.numpy() for one in scale)) for name, scale in saved.items()}

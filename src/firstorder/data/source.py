@@ -56,7 +56,7 @@ class TaskSource(Draws, Protocol):
         fingerprint: hex digest of the data, so that a result says which copy it came from.
             A source of regression tasks also has `output_shape`, that of a target.
             One that knows something of its training which a later evaluation needs has `state_dict` and
-            `load_state_dict`.
+            `load_state_dict`; units are in it as `firstorder.data.scale` has them.
         classes: number of classes in "train", "val" and "test", or of tasks where a task is not made of
             classes; empty where all splits are alike. "val" is 0 where there are none to validate on.
     """

@@ -69,4 +69,5 @@ class Adapted:
             raise ValueError(
                 "the inner loop has diverged on these examples: lower its step size, lr"
             )
-        return outputs.numpy()
+        scale = self._form.scales.get("y")
+        return scale.unscaled(outputs.numpy()) if scale else outputs.numpy()

@@ -11,7 +11,9 @@ from PIL import Image
 from PIL.Image import Resampling
 from torch import Tensor
 
+from firstorder.data.array_task import in_float32
 from firstorder.data.images.pictures import Target, decode
+from firstorder.data.scale import Scales
 from firstorder.library.arrays import check_finite
 
 LARGEST = 16  # above, floats are taken for bytes that nobody has scaled to [0, 1]
@@ -23,10 +25,12 @@ class InputForm(NamedTuple):
     Attributes:
         shape: of one input, such as (1, 28, 28); None where it is unknown, and inputs are taken as given.
         filter: how images of another size are resized.
+        scales: of the inputs and targets of its training, where they were standardised.
     """
 
     shape: tuple[int, ...] | None
     filter: Resampling = Resampling.BILINEAR
+    scales: Scales = {}  # noqa: RUF012 (of a tuple, which nobody changes)
 
     @property
     def target(self) -> Target | None:
@@ -58,7 +62,6 @@ class InputForm(NamedTuple):
         except ValueError as error:
             raise ValueError(f"the inputs are of several shapes: give them one ({error})") from None
         if array.dtype.kind == "f":
-            array = array.astype(np.float32)
             if self.target and array.size and array.max() > LARGEST:
                 raise ValueError(
                     f"images in floating point are wanted in [0, 1], and these go up to {array.max():g}:"
@@ -67,6 +70,7 @@ class InputForm(NamedTuple):
         elif array.dtype != np.uint8:
             raise ValueError(f"inputs are {array.dtype}: give them as uint8 or as floats")
         if self.shape is None or array.shape[1:] == self.shape:
+            array = self.scaled("x", array)
             check_finite(array, "inputs hold")
             return torch.from_numpy(array)
         if self.target and array.dtype == np.uint8 and is_picture(array.shape[1:]):
@@ -79,6 +83,11 @@ class InputForm(NamedTuple):
             f"an input has shape {array.shape[1:]}, and the network was trained on {self.shape}"
             + (" (images of other sizes are resized where they are uint8)" if self.target else "")
         )
+
+    def scaled(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Return numbers as float32 in the units of training, and bytes as they are."""
+        scale = self.scales.get(name)
+        return scale.scaled(array) if scale else in_float32(array)
 
     def _picture(self, picture: str | Path | Image.Image) -> np.ndarray:
         """Bring one image to the network's form, (C, size, size) uint8."""

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from firstorder.algo.evaluation import Evaluator
+from firstorder.data.datamodule import EpisodeDataModule
 from firstorder.data.minibatches import cycle_minibatches
+from firstorder.data.scale import scales_in
 from firstorder.library.adaptation import Adaptation
 from firstorder.library.adapted import Adapted
 from firstorder.library.arrays import check_finite
@@ -29,10 +31,11 @@ class Learner:
     Attributes:
         trained: the learner itself, a LightningModule.
         form: what its network takes.
+        data_state: what checkpoints remember of the data, see `EpisodeDataModule.state_dict`.
     """
 
-    def __init__(self, trained: MetaLearner, form: InputForm) -> None:
-        self.trained, self.form = trained, form
+    def __init__(self, trained: MetaLearner, form: InputForm, data_state: dict[str, Any]) -> None:
+        self.trained, self.form, self.data_state = trained, form, data_state
 
     @property
     def ways(self) -> int:
@@ -147,6 +150,7 @@ class Learner:
         checkpoint = {
             "state_dict": self.trained.state_dict(), "global_step": self.trained.outer_steps,
             "loops": {}, "callbacks": {}, "optimizer_states": [],  # of training, which is over
+            EpisodeDataModule.__qualname__: self.data_state,
         }  # fmt: skip
         self.trained.on_save_checkpoint(checkpoint)
         AtomicCheckpoints().save_checkpoint(checkpoint, path)
@@ -159,7 +163,7 @@ class Learner:
         """
         kind = self.trained.kind
         if not kind.has_classes:
-            targets = np.array(y, np.float32)
+            targets = self.form.scaled("y", np.array(y, np.float64))
             check_finite(targets, "targets hold")
             return torch.from_numpy(targets), None
         try:
@@ -190,7 +194,8 @@ def load(path: str | Path, *, model: nn.Module | None = None) -> Learner:
         ValueError: there is no checkpoint, it does not tell of its network, or it names classes that are
             neither of firstorder nor of a module named to `firstorder.trust`.
     """
-    config = read_checkpoint(path)["config"]
+    checkpoint = read_checkpoint(path)
+    config = checkpoint["config"]
     if model is None and config["model"].get("_partial_"):
         raise ValueError(
             f"{path} does not tell how its network {config['model']['_target_']} is built: give it to"
@@ -200,13 +205,14 @@ def load(path: str | Path, *, model: nn.Module | None = None) -> Learner:
     trained.eval()
     source = config["data"]["source"]
     built = None if source.get("_partial_") else construct("data.source", source)
-    return Learner(trained, form_of(trained.network.module, built))
+    state = EpisodeDataModule.state_in(checkpoint)
+    return Learner(trained, form_of(trained.network.module, built, state), state)
 
 
-def form_of(module: nn.Module, source: Any) -> InputForm:
+def form_of(module: nn.Module, source: Any, data_state: dict[str, Any]) -> InputForm:
     """Return what a network takes, as it says itself, or else as the source of its tasks does."""
     shape: Sequence[int] | None = getattr(module, "input_shape", None)
     shape = shape or getattr(source, "input_shape", None)
     target = getattr(source, "target", None)
-    form = InputForm(tuple(shape) if shape else None)
+    form = InputForm(tuple(shape) if shape else None, scales=scales_in(data_state))
     return form._replace(filter=target.filter) if target else form

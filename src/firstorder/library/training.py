@@ -95,7 +95,8 @@ def train(
     else:
         write_run(Path(folder), learner, data)
     learner.eval()
-    return Learner(learner.cpu(), form_of(module, source))
+    state = data.state_dict()
+    return Learner(learner.cpu(), form_of(module, source, state), state)
 
 
 def write_run(folder: Path, learner: MetaLearner, data: EpisodeDataModule) -> None:
@@ -135,6 +136,7 @@ def evaluate(learner: Learner, source: TaskSource, **changes: Any) -> dict[str, 
     )  # fmt: skip
     tested.load_state_dict(trained.state_dict())
     data = datamodule(trained.algorithm, source, evaluation, trained.config)
+    data.load_state_dict(learner.data_state)
     settings = TrainerConfig(max_steps=0, progress=False)
     build_trainer(None, [], settings).test(tested, data, verbose=False)
     assert tested.tested is not None
