@@ -88,6 +88,8 @@ def config(*overrides: str) -> DictConfig:
         given.append("data.source.factory=package.module:function")
     if "data=arrays" in overrides:  # whose sizes are those of files that only a reader has
         given += ["model.inputs=1", "model.outputs=1"]
+    if "model=transformer" in overrides:  # which takes sequences of words
+        given.append("data=topics")
     return compose("train", given)
 
 
