@@ -52,7 +52,7 @@ def test_classes_of_what_is_no_image_are_counted_in_the_figure_of_a_task(
     )  # fmt: skip
     assert (tmp_path / "run" / "figures" / "test_episode.png").is_file()
     episode = source.draw("test", np.random.default_rng(0), 3, 2, 1)
-    with pytest.raises(ValueError, match="no picture of such episodes"):
+    with pytest.raises(ValueError, match="episodes of this data have no picture"):
         source.kind.draw_episodes([Episode(*map(torch.as_tensor, episode), *[torch.zeros(0)] * 2)])
 
 
