@@ -127,10 +127,11 @@ def test_a_checkpoint_gives_the_source_back_what_it_knew_in_training() -> None:
             type(self).known = {**state, "again": 2}
 
     data = module(Remembers(), ways=1)
-    data.restore({"EpisodeDataModule": data.state_dict()})  # where Lightning puts it
+    checkpoint = {"EpisodeDataModule": data.state_dict()}  # where Lightning puts it
+    data.load_state_dict(data.state_in(checkpoint))
     assert data.state_dict() == {"metres": 1, "again": 2}
     none = module(Sinusoid(), ways=1)
-    none.restore({})
+    none.load_state_dict(none.state_in({}))
     assert none.state_dict() == {}
 
 
