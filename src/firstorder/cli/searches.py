@@ -1,6 +1,5 @@
 """Searches that go on: an Optuna study lies in its sweep's folder and is taken up where it stopped."""
 
-import json
 import logging
 import warnings
 from pathlib import Path
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from firstorder.cli.commands import report_user_errors
 from firstorder.cli.resuming import first_difference
 from firstorder.cli.validation import validate
+from firstorder.json_files import read_json
 from firstorder.results.studies import holds_study
 from firstorder.run.atomic import write_json
 
@@ -76,9 +76,9 @@ def check_settings(folder: Path, config: DictConfig) -> None:
     now: Any = OmegaConf.to_container(shared, resolve=True)
     now["hydra"] = {"sweeper": search_of(config)}
     path = folder / SETTINGS
-    if not path.exists():
+    if not (earlier := read_json(path)):
         write_json(path, now)
-    elif difference := first_difference(json.loads(path.read_text()), now):
+    elif difference := first_difference(earlier, now):
         key, then, current = difference
         raise ValueError(
             f"{folder} holds a search with {key}={then}, and this one has {key}={current}: give this"

@@ -45,11 +45,8 @@ def note(status: str, sentence: str = "") -> None:
         "status": status,
         "sentence": sentence,
     }
-    with (
-        writing(path),
-        path.open("a") as file,
-    ):  # one short write: lines of several processes don't mix
-        file.write(json.dumps(line) + "\n")
+    with writing(path), path.open("a") as file:
+        file.write(json.dumps(line) + "\n")  # one short write: lines of several processes don't mix
 
 
 def note_failure(error: BaseException) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from firstorder.network import Network, predict
 from firstorder.settings import Options, one_of_names
-from firstorder.task.base import Example, Scores, TaskKind, where_finite
+from firstorder.task.base import Example, Scores, TaskKind
 from firstorder.task.classification import Classification, cross_entropy
 from firstorder.task.episode import Episode
 from firstorder.task.loss import Criterion
@@ -110,8 +110,7 @@ class Named(TaskKind):
         prediction = predict(network, phi, tasks.query_x)
         metric = self.metric(prediction.shape[-1]).to(prediction.device)
         pairs = zip(prediction, tasks.query_y, strict=True)
-        scores = torch.stack([self._one(metric, *pair) for pair in pairs])
-        return {self.measure: where_finite(prediction, lambda: scores)}
+        return {self.measure: torch.stack([self._one(metric, *pair) for pair in pairs])}
 
     def _one(self, metric: Any, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the metric of one task."""
