@@ -3,20 +3,28 @@
 from collections.abc import Mapping
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+from numpy.typing import NDArray
 
 from firstorder.figures.style import RC, Look, look_of, panels
 
 MARKS = 8  # markers along a curve, to tell it apart in print
+TICKS = (10, 30, 50, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9)  # percent
+LEAST_ERROR = 0.05  # percent: an accuracy of 100 % is drawn here, on a scale that has no end
 
 
 @mpl.rc_context(RC)
 def draw_learning_curves(
     table: pd.DataFrame, looks: Mapping[str, Look], titles: Mapping[str, str], axis: str
 ) -> Figure:
-    """Draw accuracy against outer iterations, a panel a protocol.
+    """Draw accuracy against outer iterations, a panel a protocol, logarithmic in the error.
+
+    Equal heights are equal ratios of the error, so that curves near 100 % can be told apart beside one
+    that learns nothing.
 
     Args:
         table: of curves, with columns series, group, protocol, step, mean and std (NaN for one seed).
@@ -34,9 +42,27 @@ def draw_learning_curves(
                 draw_curve(axes, curve, look, None if number else name, place / len(looks))
         axes.set(title=titles[protocol], xlabel=axis)
     places[0].set_ylabel("accuracy, %")
+    places[0].set_yscale(
+        "function", functions=(log_error, accuracy)
+    )  # of all panels: they share it
+    places[0].yaxis.set(
+        major_locator=FixedLocator(TICKS),
+        minor_locator=NullLocator(),
+        major_formatter=StrMethodFormatter("{x:g}"),
+    )
     handles, labels = places[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center")
     return figure
+
+
+def log_error(percent: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the height of an accuracy: the logarithm of the error, downwards."""
+    return -np.log10(np.maximum(100 - percent, LEAST_ERROR))
+
+
+def accuracy(height: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the accuracy at a height, in percent."""
+    return 100 - 10.0**-height
 
 
 def draw_curve(

@@ -65,7 +65,8 @@ def write_curves(
         f"Accuracy on {FOLLOWED.get(prefix, prefix)} while training, by the protocols of the final test."
         f" Each point is the mean of all measurements within {curves['width'].max() / 2:,.0f} outer"
         " iterations of it (a centred moving average, one-sided at the ends), for each seed; curves are"
-        f" means over seeds, bands one standard deviation over seeds. {seeds_of(groups)}"
+        f" means over seeds, bands one standard deviation over seeds. The axis is logarithmic in the"
+        f" error, 100 less the accuracy. {seeds_of(groups)}"
     )
     return Picture(
         stem.with_suffix(".svg"), f"{caption} {missing(layout, curves['series'])}{several(groups)}"

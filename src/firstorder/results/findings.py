@@ -19,6 +19,15 @@ MORE_STEPS = "More inner steps help a sum of gradients (Reptile) more than the l
 TWO_STEPS = "Two-step Reptile (g1 + g2) is worse than two-step FOMAML (g2)"
 OVERLAP = "Shared-tail FOMAML with cycling falls once its last batch overlaps with earlier ones"
 APART = "Separate-tail FOMAML does not fall there"
+FOUR, TWO = "g1 + g2 + g3 + g4", "g1 + g2"
+# What the findings compare in Figure 3: (finding, what, expected sign, weights of curves).
+FIGURE3_CONTRASTS: tuple[tuple[str, str, str, tuple[tuple[int, str], ...]], ...] = (
+    (MORE_STEPS, f"[{FOUR}] - [{TWO}]", "> 0", ((1, FOUR), (-1, TWO))),
+    (MORE_STEPS, "[g4] - [g2]", "> 0", ((1, "g4"), (-1, "g2"))),
+    (MORE_STEPS, "the first of these less the second", "> 0",
+     ((1, FOUR), (-1, TWO), (-1, "g4"), (1, "g2"))),
+    (TWO_STEPS, f"[{TWO}] - [g2]", "< 0", ((1, TWO), (-1, "g2"))),
+)  # fmt: skip
 
 
 def findings(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
@@ -70,17 +79,9 @@ def row(finding: str, protocol: str, steps: int, what: str, expected: str, d: Di
 
 def figure3_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
     """Yield the lines that Figure 3 gives."""
-    four, two = "g1 + g2 + g3 + g4", "g1 + g2"
-    contrasts = (
-        (MORE_STEPS, f"[{four}] - [{two}]", "> 0", ((1, four), (-1, two))),
-        (MORE_STEPS, "[g4] - [g2]", "> 0", ((1, "g4"), (-1, "g2"))),
-        (MORE_STEPS, "the first of these less the second", "> 0",
-         ((1, four), (-1, two), (-1, "g4"), (1, "g2"))),
-        (TWO_STEPS, f"[{two}] - [g2]", "< 0", ((1, two), (-1, "g2"))),
-    )  # fmt: skip
     placed = place(groups, "figure3", FIGURES["figure3"].data)
     for protocol, steps, known in by_place(placed):
-        for finding, what, expected, terms in contrasts:
+        for finding, what, expected, terms in FIGURE3_CONTRASTS:
             chosen = [(float(weight), known.get((name, 0.0))) for weight, name in terms]
             if d := contrast(chosen, protocol, runs):
                 yield row(finding, protocol, steps, what, expected, d)

@@ -11,6 +11,7 @@ from firstorder.results.cells import cells, reduced_cells
 from firstorder.results.drawings import copy_analyses, draw_figure
 from firstorder.results.page import Section, as_html, as_markdown
 from firstorder.results.paper import FIGURES, TABLES
+from firstorder.results.quarters import quarters, quarters_section
 from firstorder.results.runs import FoundRuns, RunRecord, find_runs, read_run
 from firstorder.results.sections import (
     comparison_section,
@@ -72,7 +73,10 @@ def write_into(
     tables.write(table, out)
     compared, differences = comparison_section(groups, runs, asked)
     findings, measured = findings_section(groups, runs)
-    for name, frame in {"comparisons": differences, "findings": measured}.items():
+    rises = quarters(groups, runs)
+    for name, frame in {
+        "comparisons": differences, "findings": measured, "figure3_quarters": rises,
+    }.items():  # fmt: skip
         write_csv(frame, out / f"{name}.csv")
     sections = [
         summary_section(runs_found),
@@ -84,6 +88,7 @@ def write_into(
             figure_section(artefact, groups, runs, drawn, settings.smoothing)
             for artefact in FIGURES
         ),
+        quarters_section(rises),
         other_section(groups, table, runs),
         runs_section(table, runs),
         left_out_section(runs_found),
