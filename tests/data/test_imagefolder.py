@@ -68,6 +68,24 @@ def test_lists_beside_the_classes_split_them_and_say_who_is_in_none(
         opened(tmp_path)
 
 
+@pytest.mark.parametrize("splits", [False, True])
+def test_images_beside_the_folders_of_classes_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, splits: bool
+) -> None:
+    write(tmp_path, dict.fromkeys(("train/cat", "test/dog") if splits else "abcde", 2))
+    (tmp_path / "README.txt").write_text("what these are")
+    with caplog.at_level(logging.WARNING):
+        opened(tmp_path)
+    assert "left out" not in caplog.text
+    loose = tmp_path / ("train" if splits else "") / "loose.PNG"
+    Image.new("RGB", (5, 5)).save(loose, format="PNG")
+    for _ in "prepared", "from the cache":
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            opened(tmp_path)
+        assert f"left out images that lie in no folder of a class: {loose}" in caplog.text
+
+
 def test_classes_with_few_images_are_an_error_or_left_out_by_name(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,13 @@ from annotated_types import Len
 
 from firstorder.data.images.augment import AugmentationName
 from firstorder.data.images.cache import ReadClass
-from firstorder.data.images.layout import SPLITS, list_classes, read_lists, split_folders
+from firstorder.data.images.layout import (
+    SPLITS,
+    list_classes,
+    read_lists,
+    say_what_lies_beside,
+    split_folders,
+)
 from firstorder.data.images.pictures import ResizeFilter, Target, read_files, resampling
 from firstorder.data.images.source import ImageSource
 from firstorder.settings import Count, CountOrZero, Filename, NonNegative, Seed, Width, checked
@@ -87,6 +93,7 @@ class ImageFolder(ImageSource):
             yield name, partial(read_files, paths, self.target)
 
     def split(self, names: Sequence[str]) -> dict[str, list[str]]:
+        say_what_lies_beside(self.root)
         if split_folders(self.root):
             parts = {split: [n for n in names if n.split("/")[0] == split] for split in SPLITS}
         else:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 logger = logging.getLogger(__name__)
 
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -50,6 +52,17 @@ def split_folders(root: Path) -> dict[str, Path]:
     if ("train" in folders) != ("test" in folders):
         raise ValueError(f"{root} must hold both of the folders train and test, or neither")
     return folders if "train" in folders else {}
+
+
+def say_what_lies_beside(root: Path) -> None:
+    """Log the images that lie beside the folders of the classes, and so belong to none."""
+    suffixes = Image.registered_extensions()
+    places = (root, *split_folders(root).values())
+    loose = sorted(p for place in places for p in place.iterdir() if p.suffix.lower() in suffixes)
+    if loose := [path for path in loose if path.is_file() and not path.name.startswith(".")]:
+        logger.warning(
+            "left out images that lie in no folder of a class: %s", ", ".join(map(str, loose))
+        )
 
 
 def read_lists(root: Path, names: Sequence[str]) -> dict[str, list[str]]:
