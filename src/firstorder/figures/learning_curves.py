@@ -42,9 +42,8 @@ def draw_learning_curves(
                 draw_curve(axes, curve, look, None if number else name, place / len(looks))
         axes.set(title=titles[protocol], xlabel=axis)
     places[0].set_ylabel("accuracy, %")
-    places[0].set_yscale(
-        "function", functions=(log_error, accuracy)
-    )  # of all panels: they share it
+    # The panels share their vertical axis.
+    places[0].set_yscale("function", functions=(log_error, accuracy))
     places[0].yaxis.set(
         major_locator=FixedLocator(TICKS),
         minor_locator=NullLocator(),

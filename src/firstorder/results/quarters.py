@@ -88,7 +88,7 @@ def by_seed(
     found = {}
     for name in names:
         curve = curves[name][curves[name]["protocol"] == protocol]
-        quarter = (4 * curve["step"].astype(int) // steps).clip(upper=3)
+        quarter = (len(QUARTERS) * curve["step"].astype(int) // steps).clip(upper=len(QUARTERS) - 1)
         means = curve["value"].groupby(quarter).mean()
         if len(means) == len(QUARTERS):
             found[runs[name].results["seed"]] = means.to_numpy(float)
@@ -102,15 +102,11 @@ def combined(
     for name, terms in sums:
         seeds = set.intersection(*(set(measured.get(curve, ())) for _, curve in terms))
         if seeds:
-            yield (
-                name,
-                {
-                    seed: np.sum(
-                        [weight * measured[curve][seed] for weight, curve in terms], axis=0
-                    )
-                    for seed in sorted(seeds)
-                },
-            )
+            values = {
+                seed: np.sum([weight * measured[curve][seed] for weight, curve in terms], axis=0)
+                for seed in sorted(seeds)
+            }
+            yield name, values
 
 
 def columns(values: Mapping[int, NDArray[np.float64]]) -> dict[str, object]:
