@@ -112,7 +112,7 @@ def test_a_step_is_the_step_as_written(
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_step_on_many_tasks_is_a_step_on_each(steps: NativeSteps, threads: int) -> None:
-    """To the bit, whether threads share a task or take one each."""
+    """To the bit, whether threads take a task each or, of the third, share one that is left over."""
     torch.set_num_threads(threads)
     loss, phi, (x, y) = problem("omniglot")
     adam, scales = Adam(1e-3), torch.tensor([1.0, 0.9, 1.1])

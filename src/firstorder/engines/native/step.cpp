@@ -70,15 +70,12 @@ static void pull_back(const Optimizer& o, const float* g, const float* m, const 
   }
 }
 
-// Visit some tasks, each with a team of threads and its space. Threads take a task each as long as
-// there are tasks; where there are more threads, as many as share a task well work on each.
+// Visit the tasks from one to another, each with a team of threads and its space. Threads take a
+// task each where there are so many; else as many as share a task well work on each.
 template <typename F>
-static void each_task(Plan& plan, int tasks, F visit, bool with_tangents = false) {
-  while ((int)plan.spaces.size() < std::min(tasks, plan.threads))
-    plan.spaces.push_back(make_space(plan));
-  while (with_tangents && plan.tangents.size() < plan.spaces.size())
-    plan.tangents.push_back(make_space(plan));
-  std::atomic<int> next{0};
+static void in_teams(Plan& plan, int from, int end, F visit, bool with_tangents) {
+  std::atomic<int> next{from};
+  const int tasks = end - from;
   const int at_most = std::min(plan.threads, tasks * std::min(plan.n, MOST_IN_TEAM));
 #pragma omp parallel num_threads(at_most)
   {
@@ -91,10 +88,23 @@ static void each_task(Plan& plan, int tasks, F visit, bool with_tangents = false
     if (mine < teams) {
       Space& space = plan.spaces[mine];
       const Team team{rank % size, size, space.barrier.get()};
-      for (int i = size > 1 ? mine : next++; i < tasks; i = size > 1 ? tasks : next++)
+      for (int i = size > 1 ? from + mine : next++; i < end; i = size > 1 ? end : next++)
         visit(i, team, space, with_tangents ? &plan.tangents[mine] : nullptr);
     }
   }
+}
+
+// Visit some tasks: a task for each thread as often as there are so many, and those that are left
+// over, which are fewer than threads, in teams.
+template <typename F>
+static void each_task(Plan& plan, int tasks, F visit, bool with_tangents = false) {
+  while ((int)plan.spaces.size() < std::min(tasks, plan.threads))
+    plan.spaces.push_back(make_space(plan));
+  while (with_tangents && plan.tangents.size() < plan.spaces.size())
+    plan.tangents.push_back(make_space(plan));
+  const int left_over = tasks % plan.threads;
+  if (tasks > left_over) in_teams(plan, 0, tasks - left_over, visit, with_tangents);
+  if (left_over) in_teams(plan, tasks - left_over, tasks, visit, with_tangents);
 }
 
 static int64_t numbers_in_batch(const Plan& plan) {
