@@ -44,6 +44,12 @@ def outputs(make_run: MakeRun, tmp_path: Path) -> Path:
                 experiment=label("figure4a", "FOMAML, shared tail, cycling", x=x),
                 settings={"algo": {"inner_steps": x}},
             )  # fmt: skip
+    for x, level in ((4, 0.9), (5, 0.85)):
+        make_run(
+            f"f4a_drawn_{x}", scores(level),
+            experiment=label("figure4a", "FOMAML, shared tail, replacement", x=x),
+            settings={"algo": {"inner_steps": x, "replacement": True}},
+        )  # fmt: skip
     make_run("short", scores(0.5), experiment=label(), steps=3)
     make_run("plain", scores(0.5), data="glyphs")
     make_run("dirty", scores(0.5), dirty=True)
@@ -75,7 +81,7 @@ def test_the_same_records_give_the_same_bytes_and_all_there_is(
         "figures/figure3.csv", "figures/figure4a.svg",
     } <= set(first)  # fmt: skip
     table = pd.read_parquet(tmp_path / "one" / "runs.parquet")
-    assert len(table) == 2 * (2 * 2 + 2 * 5 + 2 * 4 + 2)
+    assert len(table) == 2 * (2 * 2 + 2 * 5 + 2 * 4 + 2 + 2)
     assert {"config.algo.inner_steps", "config.algo.weights"} <= set(table.columns)
 
 
@@ -111,10 +117,21 @@ def test_runs_of_a_strangers_are_counted_without_a_word(outputs: Path, tmp_path:
 def test_findings_have_the_sign_that_was_put_in(outputs: Path, tmp_path: Path) -> None:
     report(outputs, tmp_path / "out")
     table = pd.read_csv(tmp_path / "out" / "findings.csv")
-    falls = table[table.finding.str.startswith("Shared-tail") & (table.protocol == "transductive")]
-    assert falls.what.tolist() == ["inner iterations 5 - 4", "inner iterations 6 - 4"]
+    falls = table[table.finding.str.contains("cycling") & (table.protocol == "transductive")]
+    curve = "FOMAML, shared tail, cycling: inner iterations"
+    assert falls.what.tolist() == [f"{curve} 5 - 4", f"{curve} 6 - 4"]
     assert (falls["mean"] < 0).all()
     assert (falls.tasks == 40).all()
+    gradual = table[table.finding.str.contains("gradually") & (table.protocol == "transductive")]
+    assert gradual.what.tolist() == [
+        "FOMAML, shared tail, replacement: inner iterations 5 - 4",
+        "FOMAML, shared tail, replacement: inner iterations 5 - 4, less that of"
+        " FOMAML, shared tail, cycling",
+    ]
+    assert gradual["mean"].iloc[1] > 0
+    assert (
+        table[table.finding.str.startswith("All methods")]["mean"].isna().all()
+    )  # no two such curves
 
 
 def test_other_runs_of_a_sweep_are_told_apart_by_themselves(
