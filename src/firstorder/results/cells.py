@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from firstorder.results.paper import ROWS, SUFFIX, TABLES, published_cell
-from firstorder.results.runs import RunRecord
+from firstorder.results.runs import Runs
 from firstorder.results.statistics import error_of, joint_error
 from firstorder.results.table import settings_that_count
 
@@ -25,7 +25,7 @@ def is_full(groups: pd.DataFrame) -> pd.Series:
     return groups["steps"] >= groups["iterations"]
 
 
-def cells(groups: pd.DataFrame, artefact: str, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+def cells(groups: pd.DataFrame, artefact: str, runs: Runs) -> pd.DataFrame:
     """Return a row a cell at full scale, published ones first; those that were not run have no mean.
 
     Columns: `algorithm` as the paper names it, `ways`, `shots`, `protocol`, `paper` and `paper_error`,
@@ -42,9 +42,7 @@ def cells(groups: pd.DataFrame, artefact: str, runs: Mapping[str, RunRecord]) ->
     return pd.DataFrame(rows)
 
 
-def reduced_cells(
-    groups: pd.DataFrame, artefact: str, runs: Mapping[str, RunRecord]
-) -> pd.DataFrame:
+def reduced_cells(groups: pd.DataFrame, artefact: str, runs: Runs) -> pd.DataFrame:
     """Return the cells at a reduced scale, in the same columns, shortest training last."""
     placed = place(groups, artefact, TABLES[artefact].data)
     placed = placed[~is_full(placed)].sort_values(
@@ -57,7 +55,7 @@ def reduced_cells(
 
 
 def column_rows(
-    placed: pd.DataFrame, artefact: str, ways: int, shots: int, runs: Mapping[str, RunRecord]
+    placed: pd.DataFrame, artefact: str, ways: int, shots: int, runs: Runs
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of one column of a table: those of the paper, then others."""
     here = placed[(placed["ways"] == ways) & (placed["shots"] == shots)]
@@ -72,7 +70,7 @@ def column_rows(
 
 
 def cell(
-    artefact: str, group: Mapping[Any, Any], runs: Mapping[str, RunRecord], among: pd.DataFrame
+    artefact: str, group: Mapping[Any, Any], runs: Runs, among: pd.DataFrame
 ) -> dict[str, Any]:
     """Return one row: a group of runs, or nothing of ours, beside the paper's number."""
     series, protocol = str(group["series"]), str(group["protocol"])
@@ -102,7 +100,7 @@ def cell(
     }
 
 
-def unlike(group: Mapping[Any, Any], alike: pd.DataFrame, runs: Mapping[str, RunRecord]) -> str:
+def unlike(group: Mapping[Any, Any], alike: pd.DataFrame, runs: Runs) -> str:
     """Write the settings in which a group differs from others of its cell; empty for an only one."""
     if len(alike) < 2:
         return ""

@@ -1,6 +1,6 @@
 """Paired comparisons: two groups of runs on the same test tasks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from firstorder.results.cells import place
 from firstorder.results.paper import SUFFIX, TABLES
-from firstorder.results.runs import RunRecord
+from firstorder.results.runs import RunRecord, Runs
 from firstorder.results.statistics import paired_difference
 
 COLUMNS = [
@@ -17,7 +17,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def table_comparisons(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+def table_comparisons(groups: pd.DataFrame, runs: Runs) -> pd.DataFrame:
     """Return the differences between any two rows of a table's column that share test tasks.
 
     Rows are compared at the same number of outer iterations only.
@@ -31,7 +31,7 @@ def table_comparisons(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def differences(here: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict[str, Any]]:
+def differences(here: pd.DataFrame, runs: Runs) -> Iterator[dict[str, Any]]:
     """Yield what any two groups differ by, in protocols or in series but not in both."""
     ordered = here.sort_values(["series", "protocol", "group"]).to_dict("records")
     several = here.duplicated(["series", "protocol"], keep=False).any()

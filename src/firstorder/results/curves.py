@@ -1,11 +1,11 @@
 """Learning curves: accuracy against outer iterations, from metrics.csv."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from firstorder.results.runs import RunRecord
+from firstorder.results.runs import RunRecord, Runs
 from firstorder.results.statistics import smooth
 
 PREFIXES = ("test_tasks", "val", "train_tasks")  # the paper's choice of tasks first
@@ -37,7 +37,7 @@ def read_curve(run: RunRecord) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def curves_of(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> dict[str, pd.DataFrame]:
+def curves_of(groups: pd.DataFrame, runs: Runs) -> dict[str, pd.DataFrame]:
     """Return each run's curve on the one kind of tasks that most of them were followed on."""
     by_run = {name: read_curve(runs[name]) for names in groups["runs"] for name in names}
     prefix = choose_prefix(by_run.values())
@@ -54,9 +54,7 @@ def choose_prefix(curves: Iterable[pd.DataFrame]) -> str:
     return max(known, key=lambda name: counts.get(name, 0))
 
 
-def learning_curves(
-    groups: pd.DataFrame, runs: Mapping[str, RunRecord], smoothing: float
-) -> pd.DataFrame:
+def learning_curves(groups: pd.DataFrame, runs: Runs, smoothing: float) -> pd.DataFrame:
     """Return smoothed curves: series, group, protocol, step, mean, std over seeds (NaN for one), prefix.
 
     Args:

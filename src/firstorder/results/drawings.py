@@ -1,7 +1,7 @@
 """The report's figures: measurements laid out as the paper's, drawn, written, and captioned."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,7 @@ from firstorder.results.curves import learning_curves
 from firstorder.results.page import Picture
 from firstorder.results.paper import FIGURES, NON_TRANSDUCTIVE, TRANSDUCTIVE, Figure
 from firstorder.results.run_folders import analysis_folders, read_config
-from firstorder.results.runs import RunRecord
+from firstorder.results.runs import Runs
 from firstorder.results.statistics import error_of
 
 TITLES = {TRANSDUCTIVE: "transductive", NON_TRANSDUCTIVE: "non-transductive"}
@@ -21,7 +21,7 @@ FOLLOWED = {"test_tasks": "test tasks", "val": "validation tasks", "train_tasks"
 def draw_figure(
     artefact: str,
     groups: pd.DataFrame,
-    runs: Mapping[str, RunRecord],
+    runs: Runs,
     folder: Path,
     smoothing: float,
 ) -> list[Picture]:
@@ -44,7 +44,7 @@ def draw_figure(
 def write_curves(
     layout: Figure,
     groups: pd.DataFrame,
-    runs: Mapping[str, RunRecord],
+    runs: Runs,
     stem: Path,
     smoothing: float,
 ) -> Picture | None:

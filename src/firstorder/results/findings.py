@@ -14,7 +14,7 @@ from firstorder.results.paper import (
     SHARED_REPLACEMENT,
     TRANSDUCTIVE,
 )
-from firstorder.results.runs import RunRecord
+from firstorder.results.runs import Runs
 from firstorder.results.statistics import Difference, paired_contrast
 
 MORE_STEPS = "More inner steps help a sum of gradients (Reptile) more than the last one (FOMAML)"
@@ -48,7 +48,7 @@ CHANGES = (
 )
 
 
-def findings(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+def findings(groups: pd.DataFrame, runs: Runs) -> pd.DataFrame:
     """Return a line for each finding, protocol and scale: the expected sign, and the differences found.
 
     Columns: `finding`, `protocol`, `steps`, `what` is compared, `expected` ("> 0", "< 0", "about 0"),
@@ -74,7 +74,7 @@ def by_place(placed: pd.DataFrame) -> Iterator[tuple[str, int, dict[tuple[str, f
 
 
 def contrast(
-    terms: Sequence[tuple[float, tuple | None]], protocol: str, runs: Mapping[str, RunRecord]
+    terms: Sequence[tuple[float, tuple | None]], protocol: str, runs: Runs
 ) -> Difference | None:
     """Return a weighted sum of groups of runs, given by name; None where one is missing or unlike."""
     if not all(names for _, names in terms):
@@ -94,7 +94,7 @@ def row(finding: str, protocol: str, steps: int, what: str, expected: str, d: Di
     }  # fmt: skip
 
 
-def figure3_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
+def figure3_rows(groups: pd.DataFrame, runs: Runs) -> Iterator[dict]:
     """Yield the lines that Figure 3 gives."""
     placed = place(groups, "figure3", FIGURES["figure3"].data)
     for protocol, steps, known in by_place(placed):
@@ -104,7 +104,7 @@ def figure3_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterato
                 yield row(finding, protocol, steps, what, expected, d)
 
 
-def overlap_rows(groups: pd.DataFrame, runs: Mapping[str, RunRecord]) -> Iterator[dict]:
+def overlap_rows(groups: pd.DataFrame, runs: Runs) -> Iterator[dict]:
     """Yield the lines that Figures 4a and 4b give: the points after the bend less the last before it."""
     for artefact in ("figure4a", "figure4b"):
         layout = FIGURES[artefact]

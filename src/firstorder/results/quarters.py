@@ -13,9 +13,8 @@ from firstorder.results.curves import curves_of
 from firstorder.results.findings import FIGURE3_CONTRASTS, by_place
 from firstorder.results.page import Section
 from firstorder.results.paper import COMBINATIONS, FIGURES
-from firstorder.results.runs import RunRecord
+from firstorder.results.runs import Runs
 
-Runs = Mapping[str, RunRecord]
 Sum = tuple[str, Sequence[tuple[int, str]]]  # its name, and (weight, curve) of its terms
 QUARTERS = ("1st", "2nd", "3rd", "4th")
 

@@ -1,6 +1,6 @@
 """What runs recorded: read, checked, and left out where it should not count."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,9 @@ class RunRecord:
         """The summary of the final test under each protocol; an only protocol is named by its measure."""
         test: dict[str, dict[str, Any]] = by_protocol(self.results["test"])
         return test
+
+
+Runs = Mapping[str, RunRecord]  # by name
 
 
 @dataclass(frozen=True)

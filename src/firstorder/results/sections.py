@@ -1,7 +1,7 @@
 """What the report says, section by section."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,7 @@ from firstorder.results.content import measure_of
 from firstorder.results.findings import findings
 from firstorder.results.page import Picture, Section
 from firstorder.results.paper import FIGURES, SINE_WAVES, TABLES
-from firstorder.results.runs import FoundRuns, RunRecord
+from firstorder.results.runs import FoundRuns, RunRecord, Runs
 from firstorder.results.table import told_apart
 from firstorder.results.words import (
     duration,
@@ -23,7 +23,6 @@ from firstorder.results.words import (
     side_by_side,
 )
 
-Runs = Mapping[str, RunRecord]
 HOW = [
     "**Ours** is the mean over seeds; behind ± stands the standard deviation over seeds, which one seed"
     " does not have. Separately, **± 95% over tasks** is 1.96 standard errors over the test tasks of all"

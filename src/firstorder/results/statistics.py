@@ -1,7 +1,7 @@
 """Statistics over seeds and over tasks. Nothing here draws."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from firstorder.results.runs import RunRecord
+from firstorder.results.runs import RunRecord, Runs
 from firstorder.results.table import test_tasks_of
 
 Z95 = 1.96
@@ -44,7 +44,7 @@ def over_tasks(scores: NDArray[np.float64]) -> tuple[float, float]:
         return float(scores.mean()), float(Z95 * scores.std(ddof=1) / math.sqrt(len(scores)))
 
 
-def summarise(table: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+def summarise(table: pd.DataFrame, runs: Runs) -> pd.DataFrame:
     """Return a row for each group of runs that differ in the seed alone, and protocol.
 
     Columns: `mean` and `std` are over the seeds' scores (`std` is NaN for one seed), `pooled` and
