@@ -45,6 +45,8 @@ def draw_sweep(
             )  # fmt: skip
         if logarithmic:
             axes.set_xscale("log")
+        else:  # iterations or images: halves of them are none
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(title=titles[protocol], xlabel=axis)
     places[0].set_ylabel("accuracy, %")
     handles, labels = places[0].get_legend_handles_labels()
