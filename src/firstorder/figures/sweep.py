@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from firstorder.figures.style import RC, Look, look_of, panels
 
@@ -46,7 +47,7 @@ def draw_sweep(
         if logarithmic:
             axes.set_xscale("log")
         else:  # iterations or images: halves of them are none
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         axes.set(title=titles[protocol], xlabel=axis)
     places[0].set_ylabel("accuracy, %")
     handles, labels = places[0].get_legend_handles_labels()
