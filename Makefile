@@ -105,5 +105,6 @@ $(DOCS_STAMP): $(RUN_STAMP)
 	touch $@
 
 $(L2L_STAMP): requirements/learn2learn.txt $(RUN_STAMP)
+	$(INSTALL) --quiet 'pip>=23.1'
 	$(INSTALL) --quiet --no-deps --use-pep517 --requirement requirements/learn2learn.txt
 	touch $@
